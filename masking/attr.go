@@ -1,0 +1,131 @@
+package masking
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strconv"
+)
+
+// attr masks one attribute and reports whether it differs from the original.
+func (h *Handler) attr(a slog.Attr, outer Kind, l Level) (slog.Attr, bool) {
+	k := h.kindUnder(a.Key, outer)
+	if k == skipKind {
+		return a, false
+	}
+	changed := false
+	if !clean(a.Key) {
+		a.Key, changed = string(appendText(nil, a.Key, h.p, l)), true
+	}
+	v, did := h.value(a.Value, k, l)
+	a.Value = v
+	return a, changed || did
+}
+
+func (h *Handler) value(v slog.Value, k Kind, l Level) (slog.Value, bool) {
+	switch v.Kind() {
+	case slog.KindString:
+		return h.text(v, v.String(), k, l)
+	case slog.KindInt64:
+		if n := v.Int64(); k != "" || n >= shortestNumber || n <= -shortestNumber {
+			return h.text(v, strconv.FormatInt(n, 10), k, l)
+		}
+	case slog.KindUint64:
+		if n := v.Uint64(); k != "" || n >= shortestNumber {
+			return h.text(v, strconv.FormatUint(n, 10), k, l)
+		}
+	case slog.KindFloat64:
+		if f := v.Float64(); k != "" || f >= shortestNumber || f <= -shortestNumber {
+			return h.text(v, strconv.FormatFloat(f, 'f', -1, 64), k, l)
+		}
+	case slog.KindGroup:
+		return h.group(v, k, l)
+	case slog.KindLogValuer:
+		resolved := v.Resolve()
+		masked, _ := h.value(resolved, k, l)
+		return masked, true
+	case slog.KindAny:
+		return h.any(v, k, l)
+	default: // booleans and times say nothing by themselves
+		if k == KindSecret || k == KindBirthDate {
+			return h.text(v, v.String(), k, l)
+		}
+	}
+	return v, false
+}
+
+// shortestNumber: a shorter number is no phone number, card or ID.
+const shortestNumber = 100_000_000
+
+func (h *Handler) text(v slog.Value, s string, k Kind, l Level) (slog.Value, bool) {
+	if k == "" {
+		if clean(s) {
+			return v, false
+		}
+		return slog.StringValue(string(appendText(nil, s, h.p, l))), true
+	}
+	return slog.StringValue(string(h.p.append(nil, k, l, s))), true
+}
+
+func (h *Handler) group(v slog.Value, k Kind, l Level) (slog.Value, bool) {
+	attrs := v.Group()
+	var fresh []slog.Attr
+	for i, a := range attrs {
+		masked, did := h.attr(a, k, l)
+		if did && fresh == nil {
+			fresh = append(make([]slog.Attr, 0, len(attrs)), attrs[:i]...)
+		}
+		if fresh != nil {
+			fresh = append(fresh, masked)
+		}
+	}
+	if fresh == nil {
+		return v, false
+	}
+	return slog.GroupValue(fresh...), true
+}
+
+// any masks what slog passes through as it is. Handlers print such a value either as JSON or with %+v, so
+// both forms of the masked copy have to be clean, or the masked text takes its place.
+func (h *Handler) any(v slog.Value, k Kind, l Level) (slog.Value, bool) {
+	switch x := v.Any().(type) {
+	case nil:
+		return v, false
+	case Masker:
+		return slog.StringValue(x.MaskAt(min(l, Partial))), true
+	case error:
+		return h.text(v, x.Error(), k, l)
+	case json.RawMessage:
+		return h.text(v, string(x), k, l)
+	case []byte:
+		return h.text(v, string(x), k, l)
+	case *slog.Source:
+		return v, false
+	}
+	copied, err := h.copyAny(v.Any(), k, l)
+	if err != nil {
+		return slog.StringValue(fixed), true
+	}
+	text := fmt.Sprintf("%+v", copied)
+	if !clean(text) {
+		return slog.StringValue(string(appendText(nil, text, h.p, l))), true
+	}
+	if data, err := json.Marshal(copied); err == nil && !clean(string(data)) {
+		return slog.StringValue(string(appendText(nil, text, h.p, l))), true
+	}
+	return slog.AnyValue(copied), true
+}
+
+func (h *Handler) copyAny(x any, k Kind, l Level) (any, error) {
+	run := copying{policy: h.p, level: l, types: h.types}
+	box := reflect.ValueOf(&x).Elem()
+	n, err := h.types.lenient(box.Type(), k)
+	if err != nil {
+		return nil, err
+	}
+	if err := run.mask(n, box, 0); err != nil {
+		return nil, err
+	}
+	return x, nil
+}

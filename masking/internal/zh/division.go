@@ -1,0 +1,52 @@
+package zh
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// fakeTails end words that are no administrative divisions; fakeWords are none as a whole.
+const (
+	fakeTails = "小区 社区 园区 校区 景区 厂区 库区 院区 街区 超市 夜市 集市 菜市 门市 都市 住宅区 生活区 工业区"
+	fakeWords = "城区 山区 片区 区县 地区 城市 楼市 股市 上市 早市 花市 县市 省市 本市 全市 我市 该市 各市"
+)
+
+// Division returns the length in bytes of the division s starts with: two to eight Han characters up to
+// the first of the given endings, or 0.
+func Division(s, endings string) int {
+	const most = 8
+	n := 0
+	for i, r := range s {
+		if !unicode.Is(unicode.Han, r) {
+			return 0
+		}
+		if n++; n > most+1 {
+			return 0
+		}
+		if n < 2 || !strings.ContainsRune(endings, r) {
+			if strings.ContainsRune("路街道巷弄号楼栋室镇乡村", r) {
+				return 0
+			}
+			continue
+		}
+		end := i + utf8.RuneLen(r)
+		if fake(s[:end]) {
+			return 0
+		}
+		return end
+	}
+	return 0
+}
+
+func fake(s string) bool {
+	if inWords(fakeWords, s) {
+		return true
+	}
+	for _, n := range [...]int{len("小区"), len("住宅区")} {
+		if len(s) >= n && inWords(fakeTails, s[len(s)-n:]) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,68 @@
+package masking
+
+import "strings"
+
+// fixed is shown wherever nothing of a value may be seen. Its length says nothing about the value.
+const fixed = "******"
+
+// Mask shows s, a value of kind k, at level l by the Screen conventions. A value that does not look like
+// its kind, and any value of an unknown kind, becomes ******.
+func Mask(k Kind, l Level, s string) string {
+	if l == Full && known(k) {
+		return strings.ToValidUTF8(s, "\uFFFD")
+	}
+	return string(AppendMask(nil, k, l, s))
+}
+
+// AppendMask appends what Mask returns to dst.
+func AppendMask(dst []byte, k Kind, l Level, s string) []byte {
+	return Policy{}.append(dst, k, l, s)
+}
+
+func (p Policy) append(dst []byte, k Kind, l Level, s string) []byte {
+	switch l {
+	case Full:
+		if known(k) {
+			return append(dst, strings.ToValidUTF8(s, "\uFFFD")...)
+		}
+	case Partial:
+		return appendPartial(dst, k, p.Profile.orStrict(), s)
+	case Token:
+		return p.appendToken(dst, k, s)
+	}
+	return append(dst, fixed...)
+}
+
+func known(k Kind) bool {
+	for _, have := range kinds {
+		if k == have {
+			return true
+		}
+	}
+	return false
+}
+
+// appendPartial is the one list of how each kind is shown.
+func appendPartial(dst []byte, k Kind, p Profile, s string) []byte {
+	if s == "" && known(k) {
+		return dst
+	}
+	switch k {
+	case KindPhone:
+		return appendPhone(dst, s, p)
+	case KindEmail:
+		return appendEmail(dst, s, p)
+	case KindName:
+		return appendName(dst, s, p)
+	case KindID:
+		return appendID(dst, s, p)
+	case KindCard:
+		return appendCard(dst, s, p)
+	case KindAddress:
+		return appendAddress(dst, s, p)
+	case KindText:
+		return appendText(dst, s, Policy{Profile: p}, Partial)
+	default:
+		return appendOther(dst, k, p, s)
+	}
+}

@@ -1,0 +1,267 @@
+package masking
+
+import (
+	"net/netip"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/confide-go/confide/masking/internal/fold"
+	"github.com/confide-go/confide/masking/internal/grapheme"
+)
+
+// appendOther masks the kinds that need no file of their own.
+func appendOther(dst []byte, k Kind, p Profile, s string) []byte {
+	switch k {
+	case KindUSCC:
+		return appendEnds(dst, s, ends{min: 15, max: 18, head: 8, tail: 2, strict: 2}, p)
+	case KindPassport, KindPermit:
+		return appendEnds(dst, s, ends{min: 8, max: 12, head: 1, tail: 4, strict: 2}, p)
+	case KindMilitary:
+		return appendMilitary(dst, s, p)
+	case KindIBAN:
+		return appendEnds(dst, s, ends{min: 15, max: 34, head: 4, tail: 4, strict: 4}, p)
+	case KindSSN:
+		return appendEnds(dst, s, ends{min: 9, max: 9, head: 0, tail: 4, strict: 4}, p)
+	case KindPlate:
+		return appendPlate(dst, s, p)
+	case KindIP:
+		return appendIP(dst, s, p)
+	case KindMAC:
+		return appendMAC(dst, s, p)
+	case KindBirthDate:
+		return appendBirthDate(dst, s)
+	case KindGeo:
+		return appendGeo(dst, s, p)
+	case KindChat:
+		return appendChat(dst, s, p)
+	}
+	return append(dst, fixed...) // KindSecret, and every kind that does not exist
+}
+
+// ends keeps so many characters at both ends of a number with letters; Log keeps half the head and at
+// most strict characters of the tail.
+type ends struct{ min, max, head, tail, strict int }
+
+func appendEnds(dst []byte, s string, e ends, p Profile) []byte {
+	var num number
+	if !parseNumber(&num, s, true) || num.n < e.min || num.n > e.max {
+		return append(dst, fixed...)
+	}
+	if p == Log {
+		e.head, e.tail = e.head/2, min(e.tail, e.strict)
+	}
+	return num.appendKept(dst, s, 0, e.head, e.tail)
+}
+
+// appendMilitary keeps the words of 军字第12345678号 and half its digits.
+func appendMilitary(dst []byte, s string, p Profile) []byte {
+	const most = 8
+	digits := 0
+	for i, r := range s {
+		if _, script := fold.Rune(r); script == fold.ASCII || script == fold.Wide || r == '*' {
+			digits++
+		} else if !unicode.Is(unicode.Han, r) || i > maxWritten {
+			return append(dst, fixed...)
+		}
+	}
+	if n := utf8.RuneCountInString(s) - digits; digits < 6 || digits > 10 || n > most {
+		return append(dst, fixed...)
+	}
+	shown := digits / 2
+	if p == Log {
+		shown = 2
+	}
+	for _, r := range s {
+		if _, script := fold.Rune(r); script == fold.ASCII || script == fold.Wide || r == '*' {
+			if digits > shown {
+				r = '*'
+			}
+			digits--
+		}
+		dst = utf8.AppendRune(dst, r)
+	}
+	return dst
+}
+
+// appendPlate keeps region, authority and the last two characters: 京A***45, 京AD***45.
+func appendPlate(dst []byte, s string, p Profile) []byte {
+	first, w := utf8.DecodeRuneInString(s)
+	rest := strings.TrimLeft(s[w:], " \u00B7\u2022.")
+	n := utf8.RuneCountInString(rest)
+	if !unicode.Is(unicode.Han, first) || n < 6 || n > 7 || !isLetter(rest[0]) || !plateTail(rest[1:]) {
+		return append(dst, fixed...)
+	}
+	dst = append(append(dst, s[:w]...), rest[0])
+	if p == Log {
+		return append(dst, "*****"...)
+	}
+	hidden := n - 3
+	dst = append(dst, "****"[:hidden]...)
+	for _, r := range rest[1:] {
+		if hidden--; hidden < 0 {
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
+}
+
+func plateTail(s string) bool {
+	for _, r := range s {
+		if !(r < utf8.RuneSelf && (isLetter(byte(r)) || r >= '0' && r <= '9' || r == '*')) &&
+			!strings.ContainsRune("警学挂港澳使领试超", r) {
+			return false
+		}
+	}
+	return true
+}
+
+// appendIP keeps the /24 of an IPv4 and the /48 of an IPv6 address; Log keeps /16 and /32.
+func appendIP(dst []byte, s string, p Profile) []byte {
+	groups, width := 3, 16
+	if p == Log {
+		groups = 2
+	}
+	if strings.HasSuffix(s, "*") {
+		return appendMaskedIP(dst, s)
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return append(dst, fixed...)
+	}
+	if addr = addr.Unmap().WithZone(""); addr.Is4() {
+		width = 8
+	}
+	prefix, err := addr.Prefix(groups * width)
+	if err != nil {
+		return append(dst, fixed...)
+	}
+	text := prefix.Addr().String()
+	if addr.Is4() {
+		for range 4 - groups {
+			text = text[:strings.LastIndexByte(text, '.')]
+		}
+		return append(append(dst, text...), ".*.*"[:2*(4-groups)]...)
+	}
+	return append(append(dst, strings.TrimSuffix(text, ":")...), ":*"...)
+}
+
+// appendMaskedIP leaves an address alone that is masked already.
+func appendMaskedIP(dst []byte, s string) []byte {
+	for i := range len(s) {
+		c := s[i]
+		if i >= 20 || c != '.' && c != ':' && c != '*' && c-'0' > 9 && (c|0x20 < 'a' || c|0x20 > 'f') {
+			return append(dst, fixed...)
+		}
+	}
+	if cut := strings.IndexByte(s, '*'); strings.Count(s[:cut], ".") > 3 || strings.Count(s[:cut], ":") > 4 || cut == 0 {
+		return append(dst, fixed...)
+	}
+	return append(dst, s...)
+}
+
+// appendMAC keeps the maker's half.
+func appendMAC(dst []byte, s string, p Profile) []byte {
+	digits, kept := 0, 6
+	if p == Log {
+		kept = 2
+	}
+	start := len(dst)
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c-'0' < 10, c|0x20 >= 'a' && c|0x20 <= 'f', c == '*':
+			if digits++; digits > kept {
+				c = '*'
+			}
+		case c != ':' && c != '-' && c != '.' || i > 16:
+			return append(dst[:start], fixed...)
+		}
+		dst = append(dst, c)
+	}
+	if digits != 12 {
+		return append(dst[:start], fixed...)
+	}
+	return dst
+}
+
+// appendBirthDate keeps the year: 1990-**-**.
+func appendBirthDate(dst []byte, s string) []byte {
+	const longest = 40
+	var year []byte
+	digits, start := 0, len(dst)
+	for i, r := range s {
+		v, script := fold.Rune(r)
+		switch {
+		case i > longest:
+			return append(dst[:start], fixed...)
+		case script != fold.None || r == '*':
+			if r == '*' {
+				v = '*'
+			}
+			if digits++; digits <= 4 {
+				year = append(year, v)
+			}
+		case digits > 0 && digits < 4, fold.Separator(r) == 0 && !strings.ContainsRune("年月日号:T", r):
+			return append(dst[:start], fixed...)
+		}
+	}
+	if digits < 4 || year[0] != '1' && year[0] != '2' {
+		return append(dst, fixed...)
+	}
+	return append(append(dst, year...), "-**-**"...)
+}
+
+// appendGeo keeps one decimal, about eleven kilometres; Log keeps none.
+func appendGeo(dst []byte, s string, p Profile) []byte {
+	const longest = 64
+	if len(s) > longest {
+		return append(dst, fixed...)
+	}
+	start, points, whole, after := len(dst), 0, 0, -1
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case c-'0' < 10 && after < 0:
+			if whole++; whole > 3 {
+				return append(dst[:start], fixed...)
+			}
+		case c-'0' < 10 || c == '*':
+			if after++; p == Log || after > 1 {
+				if after == 1 || after == 2 && p != Log {
+					dst = append(dst, '*')
+				}
+				continue
+			}
+		case c == '.' && after < 0:
+			after = 0
+			points++
+		case c == ',' || c == ' ' || c == ';' || c == '-' || c == '+' || c == '/' || isCompass(c):
+			whole, after = 0, -1
+		default:
+			return append(dst[:start], fixed...)
+		}
+		dst = append(dst, c)
+	}
+	if points == 0 || points > 2 {
+		return append(dst[:start], fixed...)
+	}
+	return dst
+}
+
+func isCompass(c byte) bool { return c == 'N' || c == 'S' || c == 'E' || c == 'W' }
+
+// appendChat keeps the first and the last character of an account of six or more.
+func appendChat(dst []byte, s string, p Profile) []byte {
+	n := grapheme.Count(s, maxNameClusters)
+	size, first := grapheme.Next(s)
+	last := strings.TrimRightFunc(s, unicode.IsSpace)
+	if n < 6 || n >= maxNameClusters || p == Log || !showable(first, size) {
+		return append(dst, "***"...)
+	}
+	dst = append(append(dst, s[:size]...), "***"...)
+	if c := last[len(last)-1]; c-'0' < 10 || isLetter(c) {
+		dst = append(dst, c)
+	}
+	return dst
+}
