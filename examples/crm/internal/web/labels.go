@@ -1,0 +1,57 @@
+package web
+
+import (
+	"maps"
+	"slices"
+)
+
+// Names that come from the data are shown in words where the pages have words for
+// them, and as they are where not.
+
+func (w words) label(lang string, keyOf func(string) string, name string) string {
+	if key := keyOf(name); key != "" {
+		return w.say(lang, key)
+	}
+	return name
+}
+
+func fieldKey(name string) string {
+	return map[string]string{
+		"first_name": "field.first_name", "last_name": "field.last_name", "company": "field.company",
+		"email": "field.email", "phone": "field.phone", "fax": "field.fax", "address": "field.address",
+		"city": "field.city", "state": "field.state", "postal_code": "field.postal_code",
+		"country": "field.country", "owner_id": "field.owner",
+	}[name]
+}
+
+func roleKey(name string) string {
+	return map[string]string{}[name]
+}
+
+func actionKey(name string) string { return actionKeys()[name] }
+
+func actionKeys() map[string]string {
+	return map[string]string{
+		"customer.create": "action.customer.create", "customer.update": "action.customer.update",
+		"customer.delete": "action.customer.delete", "customer.reveal": "action.customer.reveal",
+		"customer.export": "action.customer.export", "customer.hide": "action.customer.hide",
+		"customer.unhide": "action.customer.unhide",
+		"invoice.create":  "action.invoice.create", "invoice.update": "action.invoice.update",
+		"user.create": "action.user.create", "user.update": "action.user.update",
+		"login.succeeded": "action.login.succeeded", "login.failed": "action.login.failed",
+		"login.throttled": "action.login.throttled", "logout": "action.logout",
+	}
+}
+
+// actions are the names there are words for, to be chosen from.
+func actions() []string { return slices.Sorted(maps.Keys(actionKeys())) }
+
+func resultKey(name string) string {
+	return map[string]string{
+		"ok": "result.ok", "denied": "result.denied", "refused": "result.refused", "failed": "result.failed",
+	}[name]
+}
+
+func breakKey(name string) string {
+	return map[string]string{}[name]
+}
