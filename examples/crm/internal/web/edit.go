@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/mail"
 	"slices"
 	"unicode/utf8"
 
@@ -131,6 +132,10 @@ func (v *visit) typed(inputs []input) (changed map[string]string, ok bool) {
 			in.Problem, ok = v.t("edit.unprintable"), false
 		case in.Masked && in.Clear && in.Value != "":
 			in.Problem, ok = v.t("edit.both"), false
+		case in.Value == "" && required(in.Name) && (in.Masked && in.Clear || was != ""):
+			in.Problem, ok = v.t("edit.required"), false
+		case in.Name == "email" && in.Value != was && in.Value != "" && !isAddress(in.Value):
+			in.Problem, ok = v.t("edit.email"), false
 		case in.Masked && in.Clear:
 			changed[in.Name] = ""
 		case in.Value != was:
@@ -138,4 +143,13 @@ func (v *visit) typed(inputs []input) (changed map[string]string, ok bool) {
 		}
 	}
 	return changed, ok
+}
+
+// required names the fields that a customer cannot be without. The desk has the
+// last word; this is for a sentence beside the field, in the reader's language.
+func required(name string) bool { return name == "last_name" || name == "owner_id" }
+
+func isAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
 }

@@ -25,7 +25,9 @@ func fieldKey(name string) string {
 }
 
 func roleKey(name string) string {
-	return map[string]string{}[name]
+	return map[string]string{
+		"sales": "role.sales", "manager": "role.manager", "system": "role.system", "security": "role.security", "auditor": "role.auditor",
+	}[name]
 }
 
 func actionKey(name string) string { return actionKeys()[name] }
@@ -37,7 +39,8 @@ func actionKeys() map[string]string {
 		"customer.export": "action.customer.export", "customer.hide": "action.customer.hide",
 		"customer.unhide": "action.customer.unhide",
 		"invoice.create":  "action.invoice.create", "invoice.update": "action.invoice.update",
-		"user.create": "action.user.create", "user.update": "action.user.update",
+		"user.create": "action.user.create", "user.update": "action.user.update", "user.assign": "action.user.assign",
+		"user.reveal": "action.user.reveal", "invoice.reveal": "action.invoice.reveal",
 		"login.succeeded": "action.login.succeeded", "login.failed": "action.login.failed",
 		"login.throttled": "action.login.throttled", "logout": "action.logout",
 	}
@@ -53,5 +56,20 @@ func resultKey(name string) string {
 }
 
 func breakKey(name string) string {
-	return map[string]string{}[name]
+	return map[string]string{
+		"edited":         "break.edited",
+		"deleted":        "break.deleted",
+		"inserted":       "break.inserted",
+		"reordered":      "break.reordered",
+		"truncated":      "break.truncated",
+		"log-deleted":    "break.log-deleted",
+		"rewritten":      "break.rewritten",
+		"rolled-back":    "break.rolled-back",
+		"forked":         "break.forked",
+		"bad-checkpoint": "break.bad-checkpoint",
+		"head-edited":    "break.head-edited",
+		"index-edited":   "break.index-edited",
+		"pending-edited": "break.pending-edited",
+		"revision-gap":   "break.revision-gap",
+	}[name]
 }

@@ -69,8 +69,9 @@ func (v *visit) identify() error {
 		if err == nil {
 			s.Lang = v.lang
 			v.session, v.token, v.csrf = &s, c.Value, s.CSRF
-			v.r = v.r.WithContext(v.Within(v.ctx(), s))
-			return nil
+			ctx, err := v.Within(v.ctx(), s)
+			v.r = v.r.WithContext(ctx)
+			return err
 		}
 		if !errors.Is(err, signin.ErrNoSession) {
 			return err

@@ -20,7 +20,7 @@ type Config struct {
 	Sessions  Sessions
 
 	// Within puts the person of a session into the context of a request. Required.
-	Within func(context.Context, signin.Session) context.Context
+	Within func(context.Context, signin.Session) (context.Context, error)
 	// RequestInfo puts the address and the id of a request into its context, before
 	// anybody is signed in. Required: a look at a value must say from where.
 	RequestInfo func(ctx context.Context, ip, requestID string) context.Context
