@@ -1,0 +1,158 @@
+package audit
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Config says what a Log is made of. The first five fields are required.
+type Config struct {
+	Store Store // audit/gormstore, or NewMemory for tests
+
+	// Signer signs checkpoints, Verifier checks them. See GenerateKey. The
+	// signer must be deterministic, as Ed25519 is, and the same in all
+	// processes that share the store.
+	Signer   note.Signer
+	Verifier note.Verifier
+
+	// Actor tells who acts. It may return the zero Actor for nobody.
+	Actor func(ctx context.Context) Actor
+
+	// Anchor takes every new checkpoint to a place the database's
+	// administrator cannot reach. Unanchored is the named "none".
+	Anchor Anchor
+
+	Interval time.Duration    // how often Run seals; 0 is 250 ms
+	Now      func() time.Time // nil is time.Now
+	Logger   *slog.Logger     // where background work reports failures; nil is slog.Default
+
+	// Ignore names tables the GORM plugin does not record, such as sessions.
+	// Tables whose name begins with confide_ are always ignored.
+	Ignore []string
+}
+
+// A Log records events and seals them. It is safe for concurrent use, and
+// several processes may have one on the same store.
+type Log struct {
+	cfg    Config
+	macKey []byte
+	macs   sync.Pool
+	queue  *queue
+
+	sealing  sync.Mutex // one pass at a time in this process
+	sealed   int64      // size of the top log this process has seen
+	anchored int64      // size of the top log that the anchor has
+}
+
+// Open checks the configuration and returns a log on it. It starts nothing in
+// the background: call Run for that, or Seal when it suits you.
+func Open(ctx context.Context, cfg Config) (*Log, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Interval <= 0 {
+		cfg.Interval = 250 * time.Millisecond
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	key, err := deriveMACKey(cfg.Signer, cfg.Verifier)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{cfg: cfg, macKey: key}
+	l.macs.New = func() any { return hmac.New(sha256.New, key) }
+	l.queue = newQueue(cfg.Store, cfg.Logger)
+	if _, err := cfg.Store.Heads(ctx, topLog); err != nil {
+		return nil, fmt.Errorf("audit: open the store: %w", err)
+	}
+	return l, nil
+}
+
+func (c *Config) check() error {
+	missing := func(field, remedy string) error {
+		return fmt.Errorf("%w: Config.%s is nil; %s", ErrInvalid, field, remedy)
+	}
+	switch {
+	case c.Store == nil:
+		return missing("Store", "use gormstore.Open, or NewMemory in tests")
+	case c.Signer == nil:
+		return missing("Signer", "make a key with GenerateKey and give note.NewSigner(skey)")
+	case c.Verifier == nil:
+		return missing("Verifier", "give note.NewVerifier(vkey) of the signer's key")
+	case c.Actor == nil:
+		return missing("Actor", "give a function that tells who acts in a context")
+	case c.Anchor == nil:
+		return missing("Anchor", "use fileanchor.Open, or Unanchored to go without on purpose")
+	case c.Signer.Name() != c.Verifier.Name() || c.Signer.KeyHash() != c.Verifier.KeyHash():
+		return fmt.Errorf("%w: Config.Verifier does not belong to Config.Signer; both must come from one GenerateKey", ErrInvalid)
+	}
+	return nil
+}
+
+// deriveMACKey makes the key that protects events between commit and seal out of
+// the signing key, so that every process with the signer has it and the
+// database has not. The signed text has two lines and thus cannot be a checkpoint.
+func deriveMACKey(signer note.Signer, verifier note.Verifier) ([]byte, error) {
+	text := []byte("confide audit pending key v1\n" + signer.Name() + "\n")
+	first, err := signer.Sign(text)
+	if err != nil {
+		return nil, fmt.Errorf("audit: the signer does not sign: %w", err)
+	}
+	second, err := signer.Sign(text)
+	if err != nil {
+		return nil, fmt.Errorf("audit: the signer does not sign: %w", err)
+	}
+	if !verifier.Verify(text, first) {
+		return nil, fmt.Errorf("%w: Config.Verifier does not accept Config.Signer's signature", ErrInvalid)
+	}
+	if string(first) != string(second) {
+		return nil, fmt.Errorf("%w: the signer is not deterministic; use an Ed25519 key", ErrInvalid)
+	}
+	key := sha256.Sum256(first)
+	return key[:], nil
+}
+
+func (l *Log) mac(data []byte) []byte {
+	h := l.macs.Get().(hash.Hash)
+	defer l.macs.Put(h)
+	h.Reset()
+	h.Write(data)
+	return h.Sum(nil)
+}
+
+// Flush waits until the events given to RecordApart are in the database. Do not
+// call it inside a transaction: it would wait for your own lock, so it refuses.
+func (l *Log) Flush(ctx context.Context) error {
+	if _, ok := Tx(ctx); ok {
+		return fmt.Errorf("%w: Flush inside a transaction waits for itself; call it after the commit", ErrInvalid)
+	}
+	return l.queue.flush(ctx)
+}
+
+// closeWait is how long Close waits for a database that does not answer.
+const closeWait = 10 * time.Second
+
+// Close writes what is still queued and refuses further events. It does not
+// stop Run: cancel its context first.
+func (l *Log) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	l.queue.close()
+	if err := l.queue.flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
+		return fmt.Errorf("audit: close: %w", err)
+	}
+	return nil
+}

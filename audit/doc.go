@@ -1,0 +1,64 @@
+// Package audit keeps a log of who did what, inside the database an application
+// already has, that an outsider can check.
+//
+// # What it does
+//
+// An event commits with the business transaction or not at all. After the
+// commit a sealer moves events into their tenant's log: each gets a sequence
+// number and its predecessor's hash, becomes a leaf of an RFC 6962 Merkle tree,
+// and the tree's root is signed as a C2SP checkpoint (Ed25519). The checkpoints
+// of all tenants are the entries of a top log, so that a whole log cannot vanish
+// unnoticed, and the top log's checkpoint goes to an Anchor outside the database.
+// No lock is held while the application works: events are inserted like any
+// other row, and sealers meet at a compare-and-swap on the logs' heads. Any
+// number of processes may record and seal.
+//
+// # The three calls you need
+//
+//	store, err := gormstore.Open(ctx, db)
+//	log, err := audit.Open(ctx, audit.Config{Store: store, Signer: signer, Verifier: verifier, Actor: actor, Anchor: anchor})
+//	err = db.Use(log) // every create, update and delete is recorded from here on
+//
+// Then "go log.Run(ctx)" seals in the background, Record adds events of your own
+// (inside a transaction with WithTx), RecordApart those that must outlive a
+// rollback, Events asks and Verify checks.
+//
+// # What you must supply
+//
+// A signing key from GenerateKey that the database's administrators do not have,
+// a function that tells who acts in a context, and a place for checkpoints
+// outside the database (audit/fileanchor), or Unanchored to go without on purpose.
+//
+// # What is not protected
+//
+//   - Without an anchor nobody can tell the database from an older copy of it.
+//     Verify says UNANCHORED instead of valid then.
+//   - Between commit and seal (Config.Interval, or call Seal yourself) an
+//     administrator of the database can delete waiting events. An event of the
+//     GORM plugin is missed afterwards, because the changes of each row are
+//     counted and the next one leaves a hole, unless the administrator also sets
+//     the row's counter back before its next change. An event recorded by hand
+//     (a reveal, a login) has no number and is not missed. Editing and adding
+//     events in this window is always found: they carry a MAC.
+//   - Whoever has the signing key can rewrite what is not anchored.
+//   - RecordApart returns before the event is in the database: killing the process
+//     in that moment loses it.
+//   - Statements that GORM's create, update and delete callbacks do not see
+//     (db.Exec, other programs) are not recorded, and an update or delete whose
+//     condition does not name primary keys is recorded with a count, without rows.
+//   - Row ids, field names, purposes and attributes stay in the log for ever.
+//     Never put personal values there.
+//
+// # How it fails
+//
+// Record, and every write through the plugin, fails when the event cannot be
+// stored: refuse the act. Sealing failures stop no business: events wait. Seal
+// refuses to extend a log whose head it has not signed, seals the rest and returns
+// ErrTampered. Serialization failures, dead-locks and busy SQLite files are
+// repeated for the library's own transactions; in yours they are yours.
+//
+// # Format and compatibility
+//
+// FORMAT.md specifies every stored byte, testdata/vectors.json freezes it. All
+// encodings begin with a version; a reader refuses versions it does not know.
+package audit

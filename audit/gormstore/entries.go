@@ -1,0 +1,99 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+
+	"github.com/confide-go/confide/audit"
+)
+
+// Entries implements audit.Store.
+func (s *Store) Entries(ctx context.Context, sel audit.Selection) ([]audit.Stored, error) {
+	query, args := s.selection(sel)
+	rows, err := s.pool.QueryContext(ctx, s.bind(query), args...)
+	entries, err := scan(rows, err, func(rows *sql.Rows) (e audit.Stored, err error) {
+		x := &e.Index
+		return e, rows.Scan(&e.Log, &e.Seq, &x.Event, &x.At, &x.Actor, &x.Action, &x.Resource, &x.Result, &e.Hash, &e.Data)
+	})
+	if err != nil || len(entries) == 0 {
+		return entries, err
+	}
+	return entries, s.addRows(ctx, sel.Log, entries)
+}
+
+func (s *Store) selection(sel audit.Selection) (string, []any) {
+	query := `SELECT e.log_id, e.seq, e.event, e.at, e.actor, e.action, e.resource, e.result, e.hash, e.data FROM confide_audit_entries e`
+	if sel.Row != "" { // drive from the row index: one object's history is a short range of it
+		query = strings.Replace(query, "FROM confide_audit_entries e", `FROM confide_audit_rows r
+			JOIN confide_audit_entries e ON e.log_id = r.log_id AND e.seq = r.seq`, 1)
+	}
+	var where []string
+	var args []any
+	and := func(condition string, values ...any) {
+		where, args = append(where, condition), append(args, values...)
+	}
+	seq := "e.seq"
+	if sel.Row != "" {
+		seq = "r.seq"
+		and("r.log_id = ? AND r.resource = ? AND r.row_id = ?", sel.Log, sel.Resource, sel.Row)
+	}
+	and("e.log_id = ?", sel.Log)
+	and(seq+" >= ? AND "+seq+" <= ?", sel.MinSeq, sel.MaxSeq)
+	if sel.Since != 0 {
+		and("e.at >= ?", sel.Since)
+	}
+	if sel.Until != 0 {
+		and("e.at < ?", sel.Until)
+	}
+	for _, c := range []struct{ column, value string }{
+		{"e.actor", sel.Actor}, {"e.action", sel.Action}, {"e.resource", sel.Resource}, {"e.result", sel.Result},
+	} {
+		if c.value != "" {
+			and(c.column+" = ?", c.value)
+		}
+	}
+	query += " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + seq
+	if sel.Descending {
+		query += " DESC"
+	}
+	return query + " LIMIT " + strconv.Itoa(sel.Limit), args
+}
+
+// addRows completes the index of entries with what the row index says about them.
+func (s *Store) addRows(ctx context.Context, log string, entries []audit.Stored) error {
+	type ref struct {
+		row, resource string
+		seq           int64
+	}
+	at := make(map[int64]*audit.Stored, len(entries))
+	low, high := entries[0].Seq, entries[0].Seq
+	for i := range entries {
+		at[entries[i].Seq] = &entries[i]
+		low, high = min(low, entries[i].Seq), max(high, entries[i].Seq)
+	}
+	query, args := "SELECT row_id, resource, seq FROM confide_audit_rows WHERE log_id = ? AND seq BETWEEN ? AND ? ORDER BY seq, resource, row_id", []any{log, low, high}
+	if high-low >= int64(2*len(entries)) { // a sparse page: ask for its places only
+		query = "SELECT row_id, resource, seq FROM confide_audit_rows WHERE log_id = ? AND seq IN " + places(1, len(entries)) + " ORDER BY seq, resource, row_id"
+		args = args[:1]
+		for i := range entries {
+			args = append(args, entries[i].Seq)
+		}
+	}
+	rows, err := s.pool.QueryContext(ctx, s.bind(query), args...)
+	refs, err := scan(rows, err, func(rows *sql.Rows) (r ref, err error) {
+		return r, rows.Scan(&r.row, &r.resource, &r.seq)
+	})
+	for _, r := range refs {
+		e := at[r.seq]
+		switch {
+		case e == nil:
+		case e.Index.Resource != r.resource: // a false trail; the verifier must see it
+			e.Index.Rows = append(e.Index.Rows, r.resource+"\x00"+r.row)
+		default:
+			e.Index.Rows = append(e.Index.Rows, r.row)
+		}
+	}
+	return err
+}

@@ -1,0 +1,163 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Query selects sealed events of one tenant. Empty fields select everything.
+type Query struct {
+	Tenant   string    // "" is the tenant of the actor in ctx
+	From, To time.Time // From <= Time < To
+	Actor    string
+	Action   string
+	Resource string
+	Row      string // needs Resource
+	Result   string
+
+	OldestFirst bool   // by place in the log; the newest come first otherwise
+	After       string // Cursor of the last event of the page before
+	Limit       int    // 0 is no limit
+}
+
+const queryPage = 200
+
+// Events returns the selected events in the order of the log. What it yields
+// was decoded from the hashed bytes and compared with the index it was found by;
+// an entry that does not fit is yielded as an error that is ErrTampered,
+// and the loop may go on behind it. Events not sealed yet are not shown.
+func (l *Log) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		s, err := l.selection(ctx, q)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		for left := q.Limit; ; {
+			s.Limit = queryPage
+			if q.Limit > 0 {
+				s.Limit = min(queryPage, left)
+			}
+			entries, err := l.cfg.Store.Entries(ctx, s)
+			if err != nil {
+				yield(Event{}, fmt.Errorf("audit: events: %w", err))
+				return
+			}
+			for _, e := range entries {
+				if !yield(readEvent(e)) {
+					return
+				}
+			}
+			left -= len(entries)
+			if len(entries) < s.Limit || q.Limit > 0 && left <= 0 {
+				return
+			}
+			s.continueAfter(entries[len(entries)-1].Seq)
+		}
+	}
+}
+
+func (s *Selection) continueAfter(seq int64) {
+	if s.Descending {
+		s.MaxSeq = seq - 1
+	} else {
+		s.MinSeq = seq + 1
+	}
+}
+
+func (l *Log) selection(ctx context.Context, q Query) (Selection, error) {
+	s := Selection{Log: q.Tenant, MaxSeq: math.MaxInt64, Descending: !q.OldestFirst,
+		Actor: q.Actor, Action: q.Action, Resource: q.Resource, Row: q.Row, Result: q.Result}
+	if q.Tenant == "" {
+		tenant, err := tenantOf(l.cfg.Actor(ctx))
+		if err != nil {
+			return s, err
+		}
+		s.Log = tenant
+	}
+	if q.Row != "" && q.Resource == "" {
+		return s, fmt.Errorf("%w: Query.Row needs Query.Resource: row ids are unique only within a resource", ErrInvalid)
+	}
+	if !q.From.IsZero() {
+		s.Since = q.From.UnixMicro()
+	}
+	if !q.To.IsZero() {
+		s.Until = q.To.UnixMicro()
+	}
+	if q.After != "" {
+		seq, err := strconv.ParseInt(q.After, 10, 64)
+		if err != nil || seq < 0 {
+			return s, fmt.Errorf("%w: Query.After is not a cursor; use Event.Cursor", ErrInvalid)
+		}
+		s.continueAfter(seq)
+	}
+	return s, nil
+}
+
+// readEvent turns a stored entry into the event it holds, and checks that
+// nobody changed the bytes or the index without the other.
+func readEvent(s Stored) (Event, error) {
+	hash := tlog.RecordHash(s.Data)
+	if !bytes.Equal(hash[:], s.Hash) {
+		return Event{}, fmt.Errorf("%w: entry %d of log %q was edited; run Verify", ErrTampered, s.Seq, s.Log)
+	}
+	e, ev, err := openEntry(s.Data)
+	if err != nil || e.kind != kindEvent || e.seq != s.Seq || ev.Actor.Tenant != s.Log {
+		return Event{}, fmt.Errorf("%w: entry %d of log %q is not what belongs there; run Verify", ErrTampered, s.Seq, s.Log)
+	}
+	if column := indexFault(indexOf(&ev), s.Index); column != "" {
+		return Event{}, fmt.Errorf("%w: column %s of entry %d of log %q was edited; run Verify", ErrTampered, column, s.Seq, s.Log)
+	}
+	ev.Seq = s.Seq
+	return ev, nil
+}
+
+// openEntry decodes an entry and, when it holds one, its event.
+func openEntry(data []byte) (entry, Event, error) {
+	e, err := decodeEntry(data)
+	if err != nil || e.kind != kindEvent {
+		return e, Event{}, err
+	}
+	ev, err := decodeEvent(e.body)
+	return e, ev, err
+}
+
+// indexFault names the first column of have that is not what want says.
+func indexFault(want, have Index) string {
+	switch {
+	case !bytes.Equal(want.Event, have.Event):
+		return "event"
+	case want.At != have.At:
+		return "at"
+	case want.Actor != have.Actor:
+		return "actor"
+	case want.Action != have.Action:
+		return "action"
+	case want.Resource != have.Resource:
+		return "resource"
+	case want.Result != have.Result:
+		return "result"
+	case !sameRows(want.Rows, have.Rows):
+		return "rows"
+	}
+	return ""
+}
+
+func sameRows(want, have []string) bool {
+	if len(want) != len(have) {
+		return false
+	}
+	if slices.Equal(want, have) {
+		return true
+	}
+	want, have = slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(have))
+	return slices.Equal(want, have)
+}

@@ -1,0 +1,76 @@
+package audit
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+)
+
+// Record adds an event. Under WithTx it is part of that transaction; otherwise
+// Record returns when the event is committed (many callers share one commit).
+// If it returns an error, refuse the act the event is about.
+//
+// The attributes resource, row, rows, fields, subject, purpose and result fill
+// the fields of Event of the same name; rows and fields take a []string or a
+// string with commas. Other attributes are kept when they are strings, numbers,
+// booleans, times or types with a LogValue; anything else is an error. Never
+// give personal values: what is in the log stays there.
+func (l *Log) Record(ctx context.Context, action string, attrs ...slog.Attr) error {
+	p, err := l.build(ctx, action, "ok", attrs)
+	if err != nil {
+		return err
+	}
+	pool, ok := Tx(ctx)
+	if !ok {
+		return l.queue.add(ctx, p)
+	}
+	if !isTx(pool) {
+		return fmt.Errorf("%w: WithTx got a *gorm.DB outside a transaction; use the one that db.Transaction gives", ErrInvalid)
+	}
+	if l.queue.isClosed() {
+		return fmt.Errorf("%w: %s was not recorded", ErrClosed, action)
+	}
+	if err := l.cfg.Store.Enqueue(ctx, []Pending{p}); err != nil {
+		return fmt.Errorf("audit: record %s: %w", action, err)
+	}
+	return nil
+}
+
+// RecordApart adds an event that must outlive the caller's transaction: a denied
+// or failed act. It takes the event and returns; the event is written by another
+// connection as soon as the database lets it. Flush and Close wait for that.
+// A process that is killed before loses it.
+func (l *Log) RecordApart(ctx context.Context, action string, attrs ...slog.Attr) error {
+	p, err := l.build(ctx, action, "failed", attrs)
+	if err != nil {
+		return err
+	}
+	return l.queue.addApart(p)
+}
+
+func (l *Log) build(ctx context.Context, action, result string, attrs []slog.Attr) (Pending, error) {
+	e := Event{Action: action, Result: result, Actor: l.cfg.Actor(ctx)}
+	if err := e.apply(attrs); err != nil {
+		return Pending{}, err
+	}
+	return l.encode(&e)
+}
+
+// encode completes an event and turns it into what a store keeps until it is sealed.
+func (l *Log) encode(e *Event) (Pending, error) {
+	now := l.cfg.Now()
+	id, err := newID(now)
+	if err != nil {
+		return Pending{}, fmt.Errorf("audit: event id: %w", err)
+	}
+	e.ID, e.Time = hex.EncodeToString(id[:]), now
+	if err := e.normalize(); err != nil {
+		return Pending{}, err
+	}
+	data, err := appendEvent(nil, e)
+	if err != nil {
+		return Pending{}, err
+	}
+	return Pending{Event: id[:], Data: data, MAC: l.mac(data)}, nil
+}

@@ -1,0 +1,111 @@
+package audit
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Kind says what was done to a log.
+type Kind string
+
+// The kinds of breaks Verify tells apart.
+const (
+	Edited        Kind = "edited"         // an entry's bytes are not those that were sealed
+	Deleted       Kind = "deleted"        // entries are missing between others
+	Inserted      Kind = "inserted"       // entries stand where the sealer put none
+	Reordered     Kind = "reordered"      // entries changed places
+	Truncated     Kind = "truncated"      // entries at the end are missing
+	LogDeleted    Kind = "log-deleted"    // all entries of a log are missing
+	Rewritten     Kind = "rewritten"      // a consistent history, but not the signed one
+	RolledBack    Kind = "rolled-back"    // the log is older than a checkpoint of it
+	Forked        Kind = "forked"         // the log contradicts an anchored checkpoint
+	BadCheckpoint Kind = "bad-checkpoint" // a checkpoint has no valid signature
+	HeadEdited    Kind = "head-edited"    // a log's head is not what its checkpoint says
+	IndexEdited   Kind = "index-edited"   // a query column differs from the sealed bytes
+	PendingEdited Kind = "pending-edited" // a waiting event was edited, added or put back
+	RevisionGap   Kind = "revision-gap"   // changes of a row are missing or counted twice
+)
+
+// A Place is where a break is.
+type Place struct {
+	Log         string // the tenant; "" is the top log
+	First, Last int64  // entries, -1 if the break is not about entries
+	What        string // what else it is about: a pending row, an object, an anchor
+}
+
+func (p Place) String() string {
+	log := p.Log
+	if log == topLog {
+		log = "(top)"
+	}
+	var b strings.Builder
+	b.WriteString(log)
+	switch {
+	case p.First < 0:
+	case p.First == p.Last:
+		fmt.Fprintf(&b, "#%d", p.First)
+	default:
+		fmt.Fprintf(&b, "#%d-%d", p.First, p.Last)
+	}
+	if p.What != "" {
+		b.WriteString(" " + p.What)
+	}
+	return b.String()
+}
+
+// A Break is one place at which the log is not what it was.
+type Break struct {
+	Kind   Kind
+	Place  Place
+	Detail string
+}
+
+func (b Break) String() string { return fmt.Sprintf("%s %s: %s", b.Kind, b.Place, b.Detail) }
+
+// A Report is the result of a verification.
+type Report struct {
+	OK       bool // no break was found; read it together with Anchored
+	Anchored bool // something outside the database was compared
+	Logs     int
+	Size     int64 // sealed events that were read
+	Pending  int64 // events that wait to be sealed
+
+	Checkpoints int64 // size of the top log
+	AnchoredTo  int64 // size of the largest anchored checkpoint that fits
+	Breaks      []Break
+	More        int // breaks beyond the first maxBreaks
+}
+
+const maxBreaks = 1000
+
+func (r *Report) add(kind Kind, place Place, format string, args ...any) {
+	r.OK = false
+	if len(r.Breaks) == maxBreaks {
+		r.More++
+		return
+	}
+	r.Breaks = append(r.Breaks, Break{kind, place, fmt.Sprintf(format, args...)})
+}
+
+// String is the report for people: one line for the verdict, one per break.
+func (r Report) String() string {
+	var b strings.Builder
+	switch {
+	case !r.OK:
+		fmt.Fprintf(&b, "BROKEN: %d breaks in %d events of %d logs", len(r.Breaks)+r.More, r.Size, r.Logs)
+	case !r.Anchored:
+		fmt.Fprintf(&b, "UNANCHORED: %d events of %d logs fit together, but nothing outside the database says that they are all", r.Size, r.Logs)
+	default:
+		fmt.Fprintf(&b, "valid: %d events of %d logs, anchored to checkpoint %d of %d", r.Size, r.Logs, r.AnchoredTo, r.Checkpoints)
+	}
+	if r.Pending > 0 {
+		fmt.Fprintf(&b, "; %d events are not sealed yet", r.Pending)
+	}
+	for _, x := range r.Breaks {
+		b.WriteString("\n" + x.String())
+	}
+	if r.More > 0 {
+		fmt.Fprintf(&b, "\nand %d more", r.More)
+	}
+	return b.String()
+}

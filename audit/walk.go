@@ -1,0 +1,373 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A walker verifies one log from its first entry to its end. It holds each
+// entry back until it has seen the next one, whose predecessor hash says what
+// the entry was when it was sealed.
+type walker struct {
+	v      *verifier
+	log    string
+	head   Head
+	size   int64 // entries the log must have
+	points []point
+
+	held  *row
+	next  int64 // place of the next entry
+	tree  tree
+	lost  bool  // the tree cannot be continued: hashes are missing
+	wrong bool  // a root did not fit: all later ones cannot
+	good  int64 // size of the last checkpoint that fit
+	found int64 // entries read
+	moved run
+	extra run
+	ended bool
+}
+
+type row struct {
+	seq    int64
+	leaf   tlog.Hash // computed from the bytes
+	stored bool      // the hash column says the same
+	column tlog.Hash
+	entry  entry
+	event  Event
+	data   []byte
+	index  Index
+	sound  bool // the bytes are an entry of this place and log
+}
+
+// A run collects consecutive entries with the same fault.
+type run struct {
+	first, last, by int64
+	open            bool
+}
+
+func (v *verifier) walk(head Head, log string) *walker {
+	head.Log = log
+	return &walker{v: v, log: log, head: head}
+}
+
+func (w *walker) place(first, last int64) Place { return Place{Log: w.log, First: first, Last: last} }
+
+func (w *walker) report(kind Kind, first, last int64, format string, args ...any) {
+	w.v.report.add(kind, w.place(first, last), format, args...)
+}
+
+func (w *walker) run(ctx context.Context) error {
+	w.checkHead()
+	sel := Selection{Log: w.log, MinSeq: math.MinInt64, MaxSeq: math.MaxInt64, Limit: verifyPage}
+	for {
+		page, err := w.v.store.Entries(ctx, sel)
+		if err != nil {
+			return fmt.Errorf("audit: verify log %q: %w", w.log, err)
+		}
+		for i := range page {
+			more, err := w.take(ctx, &page[i])
+			if err != nil || !more {
+				w.finish()
+				return err
+			}
+		}
+		if len(page) < verifyPage || page[len(page)-1].Seq == math.MaxInt64 {
+			w.finish()
+			return nil
+		}
+		sel.MinSeq = page[len(page)-1].Seq + 1
+	}
+}
+
+// checkHead finds out how long the log must be. The signed checkpoint of the head
+// counts most, then the top log's word, then the bare number in the head.
+func (w *walker) checkHead() {
+	h := w.head
+	w.size = h.Size
+	var known int64
+	for _, p := range w.points {
+		if !p.anchored {
+			known = max(known, p.size)
+		}
+	}
+	if len(h.Note) == 0 {
+		if known > 0 || w.log == topLog && len(w.points) > 0 {
+			w.report(HeadEdited, -1, -1, "the head is missing")
+		}
+		w.size = known
+		return
+	}
+	c, err := OpenCheckpoint(h.Note, w.v.key)
+	switch {
+	case err != nil:
+		w.report(BadCheckpoint, -1, -1, "the head's checkpoint is not signed by %s", w.v.key.Name())
+		w.size = max(known, h.Size)
+		return
+	case c.Origin != originOf(w.v.key.Name(), w.log):
+		w.report(HeadEdited, -1, -1, "the head carries the checkpoint of another log")
+		w.size = max(known, h.Size)
+		return
+	}
+	w.size = c.Size
+	t, err := treeFrom(h.Size, h.Edge)
+	if err != nil || h.Size != c.Size || t.root() != c.Root {
+		w.report(HeadEdited, -1, -1, "the head says %d entries, its checkpoint %d, or their hashes differ", h.Size, c.Size)
+	}
+	w.compareLengths(known)
+	w.points = append(slices.Clone(w.points), point{size: c.Size, root: c.Root})
+	slices.SortStableFunc(w.points, func(a, b point) int { return int(a.size - b.size) })
+}
+
+// compareLengths compares the length in the head with the top log's word.
+func (w *walker) compareLengths(known int64) {
+	if w.log == topLog {
+		return
+	}
+	if w.size < known {
+		w.report(RolledBack, w.size, known-1, "the head is at %d entries, the top log has a checkpoint of %d", w.size, known)
+	}
+	if w.size > known {
+		w.report(HeadEdited, -1, -1, "the top log has no checkpoint of the head's %d entries", w.size)
+	}
+}
+
+// take handles the next stored entry. It returns false when the rest was sealed
+// after the verification began.
+func (w *walker) take(ctx context.Context, s *Stored) (bool, error) {
+	if s.Seq >= w.size {
+		grown, err := w.grown(ctx, s.Seq)
+		if grown || err != nil {
+			return false, err
+		}
+	}
+	w.found++
+	if s.Seq < 0 || s.Seq >= w.size {
+		w.extend(&w.extra, s.Seq, 0, w.closeExtra)
+		return true, nil
+	}
+	if s.Seq < w.next {
+		w.report(Inserted, s.Seq, s.Seq, "a second entry stands at this place")
+		return true, nil
+	}
+	if w.log != topLog {
+		w.v.report.Size++
+	}
+	r := w.read(s)
+	if s.Seq > w.next {
+		w.gap(r)
+	}
+	if w.held != nil {
+		w.settle(w.held, r)
+	}
+	w.held = r
+	w.next = s.Seq + 1
+	return true, nil
+}
+
+// grown tells whether the log has been sealed further in the meantime.
+func (w *walker) grown(ctx context.Context, seq int64) (bool, error) {
+	heads, err := w.v.store.Heads(ctx, w.log)
+	if err != nil {
+		return false, fmt.Errorf("audit: verify log %q: %w", w.log, err)
+	}
+	if len(heads) == 0 || heads[0].Size <= seq {
+		return false, nil
+	}
+	c, err := OpenCheckpoint(heads[0].Note, w.v.key)
+	return err == nil && c.Size == heads[0].Size && c.Origin == originOf(w.v.key.Name(), w.log), nil
+}
+
+// read decodes one entry and tells whether it belongs where it stands.
+func (w *walker) read(s *Stored) *row {
+	r := &row{seq: s.Seq, leaf: tlog.RecordHash(s.Data), data: s.Data, index: s.Index}
+	if r.stored = bytes.Equal(r.leaf[:], s.Hash); !r.stored && len(s.Hash) == tlog.HashSize {
+		copy(r.column[:], s.Hash)
+	}
+	e, ev, err := openEntry(s.Data)
+	r.entry, r.event = e, ev
+	want := byte(kindEvent)
+	if w.log == topLog {
+		want = kindCheckpoint
+	}
+	switch {
+	case err != nil || e.kind != want || e.seq < 0 || e.seq >= w.size || want == kindEvent && ev.Actor.Tenant != w.log:
+		w.report(Edited, s.Seq, s.Seq, "its bytes are not an entry of this log")
+	case e.seq != s.Seq:
+		w.extend(&w.moved, s.Seq, s.Seq-e.seq, w.closeMoved)
+	default:
+		r.sound = true
+	}
+	return r
+}
+
+// accept takes an entry whose bytes are what was sealed: it compares the index
+// with them and collects what they say.
+func (w *walker) accept(r *row) {
+	index := indexOf(&r.event)
+	if w.log == topLog {
+		index = indexOfCheckpoint(r.data)
+	}
+	if column := indexFault(index, r.index); column != "" {
+		w.report(IndexEdited, r.seq, r.seq, "the column %s is not what the entry says; queries miss it or show it wrongly", column)
+	}
+	if w.log == topLog {
+		w.v.checkpoint(r.seq, r.entry.body)
+	} else {
+		w.v.observe(&r.event)
+	}
+	w.append(r.leaf)
+}
+
+// gap handles missing entries before r.
+func (w *walker) gap(r *row) {
+	first, last := w.next, r.seq-1
+	if w.held != nil {
+		w.settle(w.held, nil)
+		w.held = nil
+	}
+	w.report(Deleted, first, last, "%d entries are missing", last-first+1)
+	if first == last && r.sound {
+		w.append(r.entry.prev) // its successor remembers its hash
+		return
+	}
+	w.lost = true
+}
+
+// settle decides what entry r was when it was sealed. next is the entry behind
+// it, or nil if there is none to ask.
+func (w *walker) settle(r, next *row) {
+	if r.seq == 0 && r.sound && r.stored && r.entry.prev != genesis(w.log) {
+		w.report(Edited, 0, 0, "it does not begin this log")
+	}
+	asked := next != nil && next.sound && next.stored
+	var said tlog.Hash
+	if asked {
+		said = next.entry.prev
+	} else if next == nil && r.seq == w.size-1 && len(w.head.Tip) == tlog.HashSize {
+		asked = true
+		copy(said[:], w.head.Tip)
+	}
+	switch {
+	case !r.sound: // told when it was read
+		w.appendKnown(said, asked)
+	case r.stored && (!asked || said == r.leaf):
+		w.accept(r)
+	case r.stored && next == nil:
+		w.report(HeadEdited, r.seq, r.seq, "the head's last hash is not that of the last entry")
+		w.accept(r)
+	case r.stored:
+		w.report(Edited, r.seq, r.seq, "its hash is not the one its successor carries")
+		w.append(said)
+	case asked && said == r.leaf:
+		w.report(IndexEdited, r.seq, r.seq, "the column hash is not the hash of the entry")
+		w.accept(r)
+	default:
+		w.report(Edited, r.seq, r.seq, "its bytes are not those that were hashed")
+		if !asked {
+			said = r.column
+		}
+		w.append(said)
+	}
+}
+
+func (w *walker) appendKnown(h tlog.Hash, known bool) {
+	if !known {
+		w.lost = true
+	}
+	w.append(h)
+}
+
+// append adds a leaf to the recomputed tree and compares the root wherever a
+// checkpoint stands.
+func (w *walker) append(leaf tlog.Hash) {
+	if w.lost {
+		return
+	}
+	w.tree.append(leaf)
+	for len(w.points) > 0 && w.points[0].size <= w.tree.size {
+		p := w.points[0]
+		w.points = w.points[1:]
+		if p.size == w.tree.size {
+			w.compare(p)
+		}
+	}
+}
+
+func (w *walker) compare(p point) {
+	fits := w.tree.root() == p.root
+	switch {
+	case fits && p.anchored:
+		w.v.report.AnchoredTo = max(w.v.report.AnchoredTo, p.size)
+	case !fits && p.anchored && !w.wrong:
+		w.report(Forked, w.good, p.size-1, "the anchored checkpoint of %d entries has another root: this is not the history that was anchored", p.size)
+	case !fits && !w.wrong:
+		w.report(Rewritten, w.good, p.size-1, "the entries fit together, but not to the signed checkpoint of %d entries; every later one differs too", p.size)
+	}
+	if fits {
+		w.good = p.size
+	}
+	w.wrong = w.wrong || !fits
+}
+
+// finish reports what is missing at the end and what was left open.
+func (w *walker) finish() {
+	if w.held != nil {
+		w.settle(w.held, nil)
+		w.held = nil
+	}
+	w.ended = true
+	w.closeMoved()
+	w.closeExtra()
+	switch {
+	case w.next >= w.size:
+	case w.next == 0:
+		w.report(LogDeleted, 0, w.size-1, "all %d entries are missing", w.size)
+	default:
+		w.report(Truncated, w.next, w.size-1, "the last %d entries are missing", w.size-w.next)
+	}
+	for _, p := range w.points {
+		if p.anchored && p.size > w.size {
+			w.report(RolledBack, w.size, p.size-1, "the database knows %d checkpoints, the anchor %d: it is an older copy, or its end was cut off", w.size, p.size)
+			return // the largest says it all, and they are many
+		}
+	}
+}
+
+func (w *walker) extend(r *run, seq, by int64, flush func()) {
+	if r.open && r.last+1 == seq && r.by == by {
+		r.last = seq
+		return
+	}
+	flush()
+	*r = run{seq, seq, by, true}
+}
+
+func (w *walker) closeExtra() {
+	if r := w.extra; r.open {
+		w.report(Inserted, r.first, r.last, "no checkpoint of this log reaches these entries")
+	}
+	w.extra.open = false
+}
+
+// closeMoved names a run of entries that stand in places they were not sealed
+// for. If all entries up to the end moved by the same number, others were put in
+// or taken out before them.
+func (w *walker) closeMoved() {
+	r := w.moved
+	w.moved.open = false
+	toEnd := w.ended && r.last == w.next-1 && r.last > r.first
+	switch {
+	case !r.open:
+	case toEnd && r.by > 0:
+		w.report(Inserted, r.first-r.by, r.first-1, "the entries %d to %d were moved up by %d to make room", r.first, r.last, r.by)
+	case toEnd && r.by < 0:
+		w.report(Deleted, r.first, r.first-r.by-1, "the entries %d to %d were moved down by %d to close the gap", r.first, r.last, -r.by)
+	default:
+		w.report(Reordered, r.first, r.last, "the entry of place %d stands here", r.first-r.by)
+	}
+}
