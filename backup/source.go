@@ -1,0 +1,96 @@
+package backup
+
+import (
+	"context"
+	"iter"
+)
+
+// A Source is what a repository copies. sqlsource reads SQL databases;
+// backuptest.RunSource checks the contract of others.
+type Source interface {
+	// Snapshot begins a consistent view: everything read through it shows the
+	// same moment, however long it takes and whoever writes meanwhile. What
+	// cannot be copied exactly is refused here with ErrUnsupported.
+	Snapshot(ctx context.Context) (View, error)
+}
+
+// A View is one consistent snapshot of a source. It is used by one goroutine.
+type View interface {
+	// Schema describes everything in the view.
+	Schema() Schema
+	// Rows yields a table's rows in the order of its primary key.
+	Rows(ctx context.Context, table string) iter.Seq2[Row, error]
+	// Close ends the view. It may be called more than once.
+	Close() error
+}
+
+// A Row is its cells in column order, in the encoding of package cell. The
+// bytes are valid until the next row.
+type Row []byte
+
+// A Target takes what a restore brings. sqlsource.Database is one.
+type Target interface {
+	// Begin prepares an empty target for the schema. It refuses a target that
+	// holds any of the tables (ErrNotEmpty) or cannot hold them exactly
+	// (ErrUnsupported), and changes nothing then.
+	Begin(ctx context.Context, schema Schema) (Loading, error)
+}
+
+// A Loading is a restore under way. It is used by one goroutine.
+type Loading interface {
+	// Load stores a table's rows.
+	Load(ctx context.Context, table string, rows iter.Seq2[Row, error]) error
+	// Finish builds indexes, constraints and counters once all rows are there.
+	Finish(ctx context.Context) error
+	// Rows reads a table's rows back, in any order.
+	Rows(ctx context.Context, table string) iter.Seq2[Row, error]
+	// Commit makes the restored data visible to others, all of it at once where
+	// the engine can do that.
+	Commit(ctx context.Context) error
+	// Close removes everything that was loaded, unless Commit succeeded. It may
+	// be called more than once.
+	Close() error
+}
+
+// A Schema is the shape of a snapshot, complete enough to make it again in the
+// same engine.
+type Schema struct {
+	Engine  string     `json:"engine"`            // "sqlite", "postgres", "mysql"
+	Before  []string   `json:"before,omitempty"`  // statements before the tables: types, sequences
+	Tables  []Table    `json:"tables"`            // by name
+	After   []string   `json:"after,omitempty"`   // statements after all rows: foreign keys, counters
+	Omitted []Omission `json:"omitted,omitempty"` // what the database has and the snapshot has not
+}
+
+// A Table is one table of a schema.
+type Table struct {
+	Name    string   `json:"name"`
+	Columns []Column `json:"columns"`          // in the order of a row's cells; computed columns are not among them
+	Key     []int    `json:"key"`              // the primary key, as positions in Columns
+	Create  []string `json:"create"`           // statements that make the table
+	Finish  []string `json:"finish,omitempty"` // statements after its rows: indexes and constraints
+
+	Estimate int64 `json:"-"` // about how many rows there are, for progress; 0 if unknown
+}
+
+// A Column is one column of a table.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // as declared in the engine, with length and precision
+}
+
+// An Omission is something a snapshot does not contain, and why.
+type Omission struct {
+	Kind   string `json:"kind"` // "table", "view", "trigger", ...
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
+}
+
+func (s Schema) table(name string) (Table, bool) {
+	for _, t := range s.Tables {
+		if t.Name == name {
+			return t, true
+		}
+	}
+	return Table{}, false
+}
