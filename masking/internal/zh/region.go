@@ -1,5 +1,7 @@
 package zh
 
+import "strings"
+
 // provinces in their short form, each followed by what may stand behind it.
 const provinces = "北京 天津 上海 重庆 河北 山西 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东 海南 四川 " +
 	"贵州 云南 陕西 甘肃 青海 台湾 内蒙古 广西 西藏 宁夏 新疆 香港 澳门"
@@ -52,3 +54,20 @@ func longestTail(s, tails string) int {
 	}
 	return best
 }
+
+// starts is the set of first characters of provinces and cities.
+var starts = func() map[rune]bool {
+	set := map[rune]bool{}
+	for _, list := range [...]string{provinces, cities} {
+		for word := range strings.FieldsSeq(list) {
+			for _, r := range word {
+				set[r] = true
+				break
+			}
+		}
+	}
+	return set
+}()
+
+// Starts reports whether a province or a city begins with r. It is a quick test before Province and City.
+func Starts(r rune) bool { return starts[r] }

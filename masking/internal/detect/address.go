@@ -1,0 +1,244 @@
+package detect
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/confide-go/confide/masking/internal/zh"
+)
+
+// addressUnits follow the numbers in a Chinese address.
+var addressUnits = [...]string{"号", "號", "弄", "栋", "幢", "室", "楼", "层", "座", "单元", "巷", "组", "房", "户"}
+
+func addressUnit(w string, end int) bool { return unitSize(w[end:]) > 0 || streetFollows(w, end) }
+
+func unitSize(s string) int {
+	for _, u := range addressUnits {
+		if strings.HasPrefix(s, u) {
+			return len(u)
+		}
+	}
+	return 0
+}
+
+// address finds a postal address from one of its numbers: back to where the division or street begins, and
+// on to its last number.
+func (c *cluster) address(g int) (Span, bool) {
+	start, end := c.groups[g].start, c.groups[g].end
+	if streetFollows(c.w, end) && g == 0 {
+		return c.street(g)
+	}
+	h := g
+	for h+1 < c.n && c.groups[h+1].sep == '-' { // 3-2-501室
+		h++
+	}
+	size := unitSize(c.w[c.groups[h].end:])
+	if size == 0 {
+		return Span{}, false
+	}
+	end = c.groups[h].end + size
+	from, ok := addressStart(c.w, start)
+	if !ok {
+		return Span{}, false
+	}
+	return Span{from, addressTail(c.w, end), Address, Shape, likely}, true
+}
+
+const streetRunes = "路街道巷弄里村镇乡屯庄社区苑园寓厦城湾桥坊组队院场"
+
+// addressStart goes back over Han and numbers from the first number of an address.
+func addressStart(w string, at int) (int, bool) {
+	const longest = 120
+	from := at
+	for from > 0 && at-from < longest {
+		r, size := utf8.DecodeLastRuneInString(w[:from])
+		if !isHan(r) && !(r < utf8.RuneSelf && (isWord(byte(r)) || r == '-' || r == ' ')) && r != 0xFF08 && r != 0xFF09 {
+			break
+		}
+		from -= size
+	}
+	segment := w[from:at]
+	last, _ := utf8.DecodeLastRuneInString(segment)
+	street := strings.ContainsRune(streetRunes, last)
+	first := -1
+	for i := 0; i < len(segment); {
+		r, size := utf8.DecodeRuneInString(segment[i:])
+		if isHan(r) && zh.Starts(r) && (zh.Province(segment[i:]) > 0 || zh.City(segment[i:]) > 0) && strings.ContainsAny(segment[i:], streetRunes+"区县市") {
+			first = i
+			break
+		}
+		i += size
+	}
+	if first >= 0 {
+		return from + first, true
+	}
+	if !street {
+		return 0, false
+	}
+	return roadStart(w, from, segment)
+}
+
+// roadStart finds the beginning of a road or district that no known city precedes.
+func roadStart(w string, from int, segment string) (int, bool) {
+	cut := 0
+	for _, marker := range [...]string{"住在", "位于", "地址", "送到", "寄到", "搬到", "送至", "寄至", "家住", "住", "在", "到", "至", "于", "是"} {
+		if i := strings.LastIndex(segment, marker); i >= 0 {
+			cut = max(cut, i+len(marker))
+		}
+	}
+	if i := strings.LastIndexByte(segment, ' '); i >= 0 && i+1 < len(segment) {
+		cut = max(cut, i+1)
+	}
+	rest := segment[cut:]
+	n := utf8.RuneCountInString(rest)
+	if n < 2 {
+		return 0, false
+	}
+	if n > 14 {
+		i := len(rest)
+		for range 4 {
+			_, size := utf8.DecodeLastRuneInString(rest[:i])
+			i -= size
+		}
+		cut += i
+	}
+	if strings.IndexFunc(segment[cut:], isHan) != 0 {
+		return 0, false
+	}
+	return from + cut, strings.ContainsAny(segment[cut:], "路街道巷弄村镇乡")
+}
+
+const tailRunes = "号號楼室层座栋幢单元房户厦苑园场区村寓城院组队期"
+
+// addressTail extends an address over further numbers and buildings, up to punctuation.
+func addressTail(w string, end int) int {
+	const longest = 12
+	best, n := end, 0
+	for i := end; i < len(w) && n < longest; {
+		r, size := utf8.DecodeRuneInString(w[i:])
+		switch {
+		case isHan(r):
+			if i+size <= len(w) && strings.ContainsRune(tailRunes, r) {
+				best, n = i+size, 0
+			}
+		case r < utf8.RuneSelf && (isWord(byte(r)) || r == '-' || r == '#'):
+			if isDigit(byte(r)) && unitSize(w[i+size:]) == 0 && !(i+size < len(w) && (isDigit(w[i+size]) || w[i+size] == '-')) && n < 4 {
+				best = max(best, i+size)
+			}
+		default:
+			return best
+		}
+		n++
+		i += size
+	}
+	return best
+}
+
+// addressValue reads the rest of the clause behind 地址 or address.
+func addressValue(w string, at int, marked bool) (Span, bool) {
+	const longest = 150
+	start := skipBlank(w, at, marked)
+	end, digits, street := start, 0, 0
+	for end < len(w) && end-start < longest {
+		r, size := utf8.DecodeRuneInString(w[end:])
+		if r == '\n' || r == ';' || r == '"' || r == '\t' || r == '{' || r == '}' || r == '|' || isStop(r) {
+			break
+		}
+		if r == ',' && (start < len(w) && w[start] >= utf8.RuneSelf || end+1 < len(w) && w[end+1] != ' ') {
+			break
+		}
+		if top, _ := words.endingAt(w, end+size); top&(tPhone|tName|tID|tCode) != 0 && end > start {
+			end = max(start, keyStart(w, end+size))
+			break
+		}
+		if r == '.' && end+1 < len(w) && w[end+1] == ' ' && !isUpperAbbreviation(w, end) {
+			break
+		}
+		if unicode.IsDigit(r) {
+			digits++
+		}
+		if strings.ContainsRune("省市区县路街道巷弄村镇乡号", r) {
+			street++
+		}
+		end += size
+	}
+	end = start + len(strings.TrimRight(w[start:end], " .,（("))
+	han := start < len(w) && w[start] >= utf8.RuneSelf
+	if end-start < 8 || han && street == 0 || !han && (digits == 0 || !strings.Contains(w[start:end], " ")) || !marked && street < 2 {
+		return Span{}, false
+	}
+	return Span{start, end, Address, Context, likely}, true
+}
+
+// keyStart is the beginning of the word that ends at w[:end].
+func keyStart(w string, end int) int {
+	_, size := words.endingAt(w, end)
+	return end - size
+}
+
+func isUpperAbbreviation(w string, dot int) bool {
+	return dot >= 2 && isLetter(w[dot-1]) && (!isLetter(w[dot-2]) || dot >= 3 && !isLetter(w[dot-3]) || dot >= 4 && !isLetter(w[dot-4]))
+}
+
+func isStop(r rune) bool {
+	switch r {
+	case '，', '。', '；', '、', '？', '！':
+		return true
+	}
+	return false
+}
+
+const streetWords = "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Ter Way Parkway Pkwy Highway Hwy " +
+	"Circle Cir Trail Crescent Cres Alley Row Close Mews Quay Plaza"
+
+// streetFollows is a cheap test for the name of a street behind a house number.
+func streetFollows(w string, end int) bool {
+	return end+2 < len(w) && w[end] == ' ' && isUpper(w[end+1])
+}
+
+// street finds an English address line: 12 Long Acre Road, Apt 5.
+func (c *cluster) street(g int) (Span, bool) {
+	if c.groups[g].size > 5 {
+		return Span{}, false
+	}
+	w, i := c.w, c.groups[g].end
+	for range 5 {
+		if i >= len(w) || w[i] != ' ' {
+			return Span{}, false
+		}
+		size := capitalised(w[i+1:])
+		if size == 0 {
+			return Span{}, false
+		}
+		word := w[i+1 : i+1+size]
+		i += 1 + size
+		if inList(streetWords, word) {
+			if i < len(w) && w[i] == '.' {
+				i++
+			}
+			return Span{c.groups[g].start, unitTail(w, i), Address, Shape, likely}, true
+		}
+		if i < len(w) && w[i] == '.' && size <= 2 {
+			i++
+		}
+	}
+	return Span{}, false
+}
+
+// unitTail takes "Apt. 5" and "Suite 501" in.
+func unitTail(w string, end int) int {
+	rest := strings.TrimLeft(w[end:], ", ")
+	for _, word := range [...]string{"Apt. ", "Apt ", "Suite ", "Unit ", "#", "Floor "} {
+		if strings.HasPrefix(rest, word) {
+			n := len(word)
+			for n < len(rest) && isWord(rest[n]) {
+				n++
+			}
+			if n > len(word) && len(w)-end-len(rest) <= 2 {
+				return len(w) - len(rest) + n
+			}
+		}
+	}
+	return end
+}

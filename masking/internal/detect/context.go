@@ -1,0 +1,166 @@
+package detect
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// topic is what a word near a candidate says about it.
+type topic uint32
+
+const (
+	tPhone topic = 1 << iota
+	tCard
+	tID
+	tSSN
+	tPassport
+	tPermit
+	tMilitary
+	tBirth
+	tVersion
+	tCode // order numbers and other numbers that are nobody's
+	tQQ
+	tWeChat
+	tGeo
+	tUSCC
+	tHK
+	tName
+	tAddress
+	tSecret
+	tMoney
+	tPlate
+	tIBAN
+	tNetwork
+)
+
+// lookBack is how far before a candidate a word can speak about it.
+const lookBack = 64
+
+// trie holds the words backwards, as lists of siblings.
+type trie struct {
+	first [256]uint16
+	nodes []trieNode
+}
+
+type trieNode struct {
+	c           byte
+	child, next uint16
+	topic       topic
+}
+
+var words = buildTrie(topicWords)
+
+func buildTrie(lists []topicList) *trie {
+	t := &trie{nodes: make([]trieNode, 1, 1<<14)}
+	for _, l := range lists {
+		for word := range strings.FieldsSeq(l.words) {
+			t.add(strings.ReplaceAll(word, "_", " "), l.topic)
+		}
+	}
+	return t
+}
+
+func (t *trie) add(word string, top topic) {
+	at := &t.first[word[len(word)-1]]
+	for i := len(word) - 1; ; i-- {
+		for *at != 0 && t.nodes[*at].c != word[i] {
+			at = &t.nodes[*at].next
+		}
+		if *at == 0 {
+			t.nodes = append(t.nodes, trieNode{c: word[i]})
+			*at = uint16(len(t.nodes) - 1) // nodes has room: at stays valid
+		}
+		n := *at
+		if i == 0 {
+			t.nodes[n].topic |= top
+			return
+		}
+		at = &t.nodes[n].child
+	}
+}
+
+// endingAt returns the topic and length of the longest word that ends at w[:end].
+func (t *trie) endingAt(w string, end int) (top topic, size int) {
+	n := t.first[lower(w[end-1])]
+	for i := end - 1; n != 0; {
+		node := &t.nodes[n]
+		if node.topic != 0 && wordBoundary(w, i, end) {
+			top, size = node.topic, end-i
+		}
+		if i--; i < 0 {
+			break
+		}
+		c := lower(w[i])
+		n = node.child
+		for n != 0 && t.nodes[n].c != c {
+			n = t.nodes[n].next
+		}
+	}
+	return top, size
+}
+
+// wordBoundary: an English word must not be a piece of a longer one. Chinese words have no boundaries.
+func wordBoundary(w string, start, end int) bool {
+	if start > 0 && isLetter(w[start]) && isLetter(w[start-1]) && !(isUpper(w[start]) && !isUpper(w[start-1])) {
+		return false
+	}
+	if end < len(w) && isLetter(w[end-1]) && isLetter(w[end]) && !(isUpper(w[end]) && !isUpper(w[end-1])) {
+		return w[end] == 's' && (end+1 == len(w) || !isLetter(w[end+1]))
+	}
+	return true
+}
+
+// near returns the topic of the nearest word before end, and of all words before it in the same sentence.
+func near(w string, end int) (nearest, all topic) {
+	text := false
+	for i := end; i > 0 && end-i < lookBack; {
+		if top, size := words.endingAt(w, i); top != 0 {
+			if nearest == 0 {
+				nearest = top
+			}
+			all |= top
+			i -= size
+			continue
+		}
+		c := w[i-1]
+		switch {
+		case c == '\n' && text, c == ';', c == '!', c == '?', c == '{', c == '}':
+			return nearest, all
+		case c == 0x82 && strings.HasSuffix(w[:i], "。"), c == 0x9B && strings.HasSuffix(w[:i], "；"):
+			return nearest, all
+		}
+		if isLetter(c) || c >= utf8.RuneSelf {
+			text = true
+		}
+		i--
+	}
+	return nearest, all
+}
+
+// soon returns the topic of the first word within n bytes after start, in the same clause.
+func soon(w string, start, n int) topic {
+	for i := start + 1; i <= len(w) && i-start <= n; i++ {
+		if c := w[i-1]; c == '\n' || c == ';' || c == ',' || c == '.' || c-'0' < 10 {
+			return 0
+		}
+		if top, size := words.endingAt(w, i); top != 0 && i-size >= start {
+			return top
+		}
+		if strings.HasSuffix(w[start:i], "，") || strings.HasSuffix(w[start:i], "。") {
+			return 0
+		}
+	}
+	return 0
+}
+
+func lower(c byte) byte {
+	if c-'A' < 26 {
+		return c | 0x20
+	}
+	return c
+}
+
+func isLetter(c byte) bool { return c|0x20-'a' < 26 && c < utf8.RuneSelf }
+func isUpper(c byte) bool  { return c-'A' < 26 }
+func isDigit(c byte) bool  { return c-'0' < 10 }
+func isWord(c byte) bool   { return isLetter(c) || isDigit(c) || c == '_' }

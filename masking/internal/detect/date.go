@@ -1,0 +1,130 @@
+package detect
+
+import "strings"
+
+// birth finds a date next to a word that says birth.
+func (c *cluster) birth(g int) (Span, bool) {
+	nearest, _ := near(c.w, c.groups[g].start)
+	end, ok := c.dateEnd(g)
+	if !ok {
+		return Span{}, false
+	}
+	if nearest&tBirth == 0 {
+		if soon(c.w, end, 9)&tBirth == 0 {
+			return Span{}, false
+		}
+	}
+	span := c.span(g, end, BirthDate, Context, strong)
+	span.Start = monthBefore(c.w, span.Start)
+	return span, true
+}
+
+// dateEnd reads 1990-03-07, 19900307, 07/03/1990, 1990年3月7日, 7 March 1990 and, behind its month, 7, 1990.
+func (c *cluster) dateEnd(g int) (end int, ok bool) {
+	d, w := c.text(g, g), c.w
+	end = c.groups[g].end
+	year := func(d []byte) bool {
+		return len(d) == 4 && (d[0] == '1' && (d[1] == '9' || d[1] == '8') || d[0] == '2' && d[1] == '0')
+	}
+	switch {
+	case len(d) == 8 && dateIn(d):
+		return end, true
+	case len(d) == 4 && year(d) && strings.HasPrefix(w[end:], "年"):
+		return hanDate(w, end)
+	case len(d) == 2 && strings.HasPrefix(w[end:], "年"):
+		return hanDate(w, end)
+	case len(d) <= 2 && monthName(strings.TrimLeft(w[end:], " ,.-stndrhof")) > 0:
+		skipped := len(w[end:]) - len(strings.TrimLeft(w[end:], " ,.-stndrhof"))
+		at := end + skipped + monthName(w[end+skipped:])
+		rest := strings.TrimLeft(w[at:], " ,.-")
+		if len(rest) >= 4 && year([]byte(rest[:4])) && (len(rest) == 4 || !isDigit(rest[4])) {
+			return len(w) - len(rest) + 4, true
+		}
+		return at, true
+	case len(d) <= 2 && monthBefore(w, c.groups[g].start) < c.groups[g].start:
+		if g+1 < c.n && year(c.text(g+1, g+1)) {
+			return c.groups[g+1].end, true
+		}
+		rest := strings.TrimLeft(w[end:], " ,.-stndrh")
+		if len(rest) >= 4 && year([]byte(rest[:4])) {
+			return len(w) - len(rest) + 4, true
+		}
+		return end, true
+	}
+	if g+2 >= c.n || !c.uniform(g, g+2) || !allowed(c.groups[g+1].sep, "-/. ") || c.groups[g+1].sep == joined {
+		return 0, false
+	}
+	a, b, z := c.groups[g], c.groups[g+1], c.groups[g+2]
+	switch {
+	case year(d) && b.size <= 2 && z.size <= 2:
+		return z.end, dayOf(number(d), number(c.text(g+1, g+1)), number(c.text(g+2, g+2)))
+	case a.size <= 2 && b.size <= 2 && (z.size == 4 && year(c.text(g+2, g+2)) || z.size == 2):
+		x, y := number(d), number(c.text(g+1, g+1))
+		return z.end, x >= 1 && y >= 1 && (x <= 12 && y <= 31 || x <= 31 && y <= 12)
+	}
+	return 0, false
+}
+
+// hanDate reads what follows the year in 1990年3月7日.
+func hanDate(w string, end int) (int, bool) {
+	end += len("年")
+	for _, unit := range [...]string{"月", "日"} {
+		rest := strings.TrimLeft(w[end:], " ")
+		n := 0
+		for n < len(rest) && isDigit(rest[n]) && n < 3 {
+			n++
+		}
+		tail := strings.TrimLeft(rest[n:], " ")
+		if n == 0 || n > 2 || !strings.HasPrefix(tail, unit) && !(unit == "日" && strings.HasPrefix(tail, "号")) {
+			return end, unit == "日"
+		}
+		end = len(w) - len(tail) + len(unit)
+	}
+	return end, true
+}
+
+var months = [...]string{"january", "february", "march", "april", "may", "june", "july", "august", "september",
+	"october", "november", "december"}
+
+// monthName returns the length of the English month s starts with, short or long.
+func monthName(s string) int {
+	for _, m := range months {
+		switch {
+		case hasFold(s, m):
+			return len(m)
+		case hasFold(s, m[:3]) && (len(s) == 3 || !isLetter(s[3])):
+			return 3
+		}
+	}
+	return 0
+}
+
+// monthBefore returns the start of the month in front of a day, or start.
+func monthBefore(w string, start int) int {
+	end := len(strings.TrimRight(w[:start], " ."))
+	from := end
+	for from > 0 && end-from < 10 && isLetter(w[from-1]) {
+		from--
+	}
+	if n := monthName(w[from:end]); n > 0 && n == end-from && end < start {
+		return from
+	}
+	return start
+}
+
+// timestamp returns how many groups a date with or without a time takes, which are then nobody's number.
+func (c *cluster) timestamp(g int) int {
+	if g+2 < c.n && c.dateFrom(g) && c.uniform(g, g+2) && allowed(c.groups[g+1].sep, "-/.") {
+		return 3
+	}
+	if c.groups[g].size <= 4 && strings.HasPrefix(c.w[c.groups[g].end:], "年") {
+		return 1
+	}
+	return 0
+}
+
+// birthUnit: a lone group of digits can begin a birth date only in front of these.
+func birthUnit(w string, end int) bool {
+	return strings.HasPrefix(w[end:], "年") || monthName(strings.TrimLeft(w[end:min(len(w), end+16)], " ,.-stndrhof")) > 0 ||
+		end >= 6 && monthBefore(w, strings.LastIndexFunc(w[:end], func(r rune) bool { return r < '0' || r > '9' })+1) < end-4
+}

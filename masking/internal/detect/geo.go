@@ -1,0 +1,28 @@
+package detect
+
+// geo finds a latitude and a longitude. With four decimals or more they need no word.
+func (c *cluster) geo(g int) (Span, bool) {
+	h := g + 3
+	if h >= c.n || c.groups[g+1].sep != '.' || c.groups[g+3].sep != '.' || g > 0 && c.groups[g].sep == '.' {
+		return Span{}, false
+	}
+	switch c.groups[g+2].sep {
+	case comma, ' ', '/':
+	default:
+		return Span{}, false
+	}
+	a, b := number(c.text(g, g)), number(c.text(g+2, g+2))
+	decimals := min(c.groups[g+1].size, c.groups[g+3].size)
+	if a > 180 || b > 180 || a > 90 && b > 90 || c.groups[g+2].size > 3 || h+1 < c.n && c.groups[h+1].sep == '.' {
+		return Span{}, false
+	}
+	nearest, all := near(c.w, c.groups[g].start)
+	if decimals < 2 || decimals < 4 && all&tGeo == 0 || nearest&(tMoney|tCode|tVersion) != 0 {
+		return Span{}, false
+	}
+	span := c.span(g, c.groups[h].end, Geo, Checked, strong)
+	if span.Start > 0 && c.w[span.Start-1] == '-' {
+		span.Start--
+	}
+	return span, true
+}

@@ -1,0 +1,136 @@
+package detect
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// mark looks at a colon or equals sign of the given size: the end of a key, or a part of an address of
+// machines.
+func (s *Scanner) mark(i, size int) int {
+	w, at, lo := s.view(i)
+	if span, ok := urlPassword(w, at); ok {
+		s.hit(span, lo)
+		return i + size
+	}
+	if size == 1 && w[at] == ':' && at+1 < len(w) && isHexMark(w[at+1]) && (at == 0 || isHexMark(w[at-1]) || w[at+1] == ':') {
+		if span, ok := hexWord(w, at, at+1); ok {
+			return max(i+1, s.hit(span, lo))
+		}
+	}
+	key := len(strings.TrimRight(w[:at], " \"'`*]"))
+	if key == 0 || at-key > 4 {
+		return i + size
+	}
+	top, long := words.endingAt(w, key)
+	if top == 0 {
+		return i + size
+	}
+	return max(i+size, s.value(w, lo, at+size, top, w[key-long:key], true))
+}
+
+// value reads what follows a key, at w[at:], and returns where to go on.
+func (s *Scanner) value(w string, lo, at int, top topic, key string, marked bool) int {
+	var span Span
+	ok := false
+	switch {
+	case top&tSecret != 0:
+		if span, ok = secretValue(w, at, key, marked); ok && span.End == len(w) && len(w)-at > Ahead-64 {
+			s.secret = lo + span.End // the window ends inside it
+		}
+	case top&tName != 0:
+		span, ok = nameValue(w, at, marked)
+	case top&tAddress != 0:
+		span, ok = addressValue(w, at, marked)
+	case top&(tWeChat|tQQ) != 0:
+		span, ok = chatValue(w, at, marked)
+	}
+	if !ok {
+		return 0
+	}
+	return s.hit(span, lo)
+}
+
+// more continues a secret that was longer than the window.
+func (s *Scanner) more(i int) int {
+	w, at, lo := s.view(i)
+	end := at
+	for end < len(w) && secretByte(w[end]) {
+		end++
+	}
+	s.secret = 0
+	if n := len(s.Spans); n > s.floor && s.Spans[n-1].End == i && end > at {
+		s.Spans[n-1].End = lo + end
+		if end == len(w) {
+			s.secret = lo + end
+		}
+		return lo + end
+	}
+	return i
+}
+
+// skipBlank steps over spaces, quotes and a copula between a key and its value.
+func skipBlank(w string, at int, marked bool) int {
+	start := at
+	for at < len(w) && at-start < 8 {
+		switch {
+		case w[at] == ' ' || w[at] == '"' || w[at] == '\'' || w[at] == '\t' || w[at] == '\\' || w[at] == '`' || w[at] == '*':
+			at++
+		case !marked && (w[at] == ':' || w[at] == '=' || hasPrefix(w[at:], "\uFF1A")):
+			return len(w) // the mark is an anchor itself
+		case strings.HasPrefix(w[at:], "是"), strings.HasPrefix(w[at:], "为"), strings.HasPrefix(w[at:], "\u3000"),
+			strings.HasPrefix(w[at:], "“"), strings.HasPrefix(w[at:], "「"), strings.HasPrefix(w[at:], "【"), strings.HasPrefix(w[at:], "叫"):
+			at += 3
+		default:
+			return at
+		}
+	}
+	return at
+}
+
+// han looks at one of the characters of hanAnchorRunes.
+func (s *Scanner) han(i int, r rune, size int) int {
+	switch r {
+	case 0xFF1A, 0xFF1D:
+		return s.mark(i, size)
+	case 0xFF20:
+		s.try(i, email)
+		return i + size
+	}
+	w, at, lo := s.view(i)
+	if strings.ContainsRune(plateRegions, r) {
+		if span, ok := plate(w, at); ok {
+			return max(i+size, s.hit(span, lo))
+		}
+	}
+	if span, ok := titled(w, at); ok {
+		s.hit(span, lo)
+		return i + size
+	}
+	if strings.ContainsRune("名人叫户者主客生长工址住码令信", r) {
+		if r == '叫' {
+			return max(i+size, s.value(w, lo, at+size, tName, "叫", false))
+		}
+		if top, long := words.endingAt(w, at+size); top != 0 && long > 0 {
+			return max(i+size, s.value(w, lo, at+size, top, w[at+size-long:at+size], false))
+		}
+	}
+	return i + size
+}
+
+// letter looks at a capital or an n that may begin an English title or the word name.
+func (s *Scanner) letter(i int) int {
+	if i > 0 && (isWord(s.Text[i-1]) || s.Text[i-1] >= utf8.RuneSelf && s.Text[i-1] < 0xE0 && s.Text[i-1] >= 0xC0) {
+		return i + 1
+	}
+	text := s.Text[i:min(len(s.Text), i+12)]
+	for _, intro := range introductions {
+		if text[0] == intro.word[0] && strings.HasPrefix(text, intro.word) {
+			w, at, lo := s.view(i)
+			if span, ok := latinName(w, at+len(intro.word), intro.least); ok {
+				return max(i+1, s.hit(span, lo))
+			}
+		}
+	}
+	return i + 1
+}

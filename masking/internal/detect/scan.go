@@ -1,0 +1,188 @@
+package detect
+
+import (
+	"unicode/utf8"
+
+	"github.com/confide-go/confide/masking/internal/fold"
+)
+
+// A recogniser sees Behind bytes before its anchor and Ahead bytes after it. A span begins at most Behind
+// bytes before the anchor that found it.
+const (
+	Behind = 320
+	Ahead  = 640
+)
+
+// Scanner walks over a text, or over the part of a stream that is in memory.
+type Scanner struct {
+	Text  string
+	Pos   int    // everything before it has been looked at
+	Spans []Span // found so far; the last ones may still give way to a better one
+
+	floor  int // spans before it are not ours
+	secret int // end of a secret that the window cut off, or 0
+}
+
+// Run looks at every anchor before limit. To give what it would give for the whole text, Text must hold
+// Ahead bytes after limit or end there, and Behind bytes before Pos or begin there.
+func (s *Scanner) Run(limit int) {
+	text, i := s.Text, s.Pos
+	for i < limit {
+		if i == s.secret && i > 0 {
+			if next := s.more(i); next > i {
+				i = next
+				continue
+			}
+		}
+		c := text[i]
+		switch anchors[c] {
+		case none:
+			i++
+		case digit:
+			i = s.digit(i)
+		case at:
+			s.try(i, email)
+			i++
+		case mark:
+			i = s.mark(i, 1)
+		case letter:
+			i = s.letter(i)
+		default:
+			i = s.wide(i)
+		}
+	}
+	s.Pos = i
+}
+
+// Shift forgets the first n bytes of the text, which the caller has dropped from it.
+func (s *Scanner) Shift(n int) {
+	s.Pos -= n
+	s.secret = max(0, s.secret-n)
+	for i := range s.Spans {
+		s.Spans[i].Start -= n
+		s.Spans[i].End -= n
+	}
+}
+
+// view is the window around anchor i, the anchor's place in it, and its own place in the text.
+func (s *Scanner) view(i int) (w string, at, lo int) {
+	lo = max(0, i-Behind)
+	return s.Text[lo:min(len(s.Text), i+Ahead)], i - lo, lo
+}
+
+type recogniser func(w string, at int) (Span, bool)
+
+// try runs one recogniser at i and returns the end of what it found, or i.
+func (s *Scanner) try(i int, find recogniser) int {
+	w, at, lo := s.view(i)
+	span, ok := find(w, at)
+	if !ok {
+		return i
+	}
+	return s.hit(span, lo)
+}
+
+// hit takes a span of a window that begins at lo, unless a better one stands there.
+func (s *Scanner) hit(span Span, lo int) int {
+	span.Start += lo
+	span.End += lo
+	n := len(s.Spans)
+	for n > s.floor && s.Spans[n-1].End > span.Start {
+		if !span.beats(s.Spans[n-1]) {
+			return span.End
+		}
+		n--
+	}
+	s.Spans = append(s.Spans[:n], span)
+	return span.End
+}
+
+func (a Span) beats(b Span) bool {
+	if a.rank != b.rank {
+		return a.rank > b.rank
+	}
+	return a.End-a.Start > b.End-b.Start
+}
+
+type class uint8
+
+const (
+	none class = iota
+	digit
+	at
+	mark
+	letter
+	wide
+)
+
+var anchors = func() (t [256]class) {
+	for c := range t {
+		switch {
+		case c >= '0' && c <= '9':
+			t[c] = digit
+		case c >= 0xC2:
+			t[c] = wide
+		}
+	}
+	t['@'] = at
+	t[':'], t['='] = mark, mark
+	for _, c := range "MDPInN" {
+		t[c] = letter
+	}
+	return t
+}()
+
+// wide steps over one character outside ASCII, or looks at it where it is one of the anchors.
+func (s *Scanner) wide(i int) int {
+	text := s.Text
+	if i+2 < len(text) && text[i]&0xF0 == 0xE0 && text[i+1]&0xC0 == 0x80 && text[i+2]&0xC0 == 0x80 {
+		if hanAnchors[int(text[i]&0xF)<<6|int(text[i+1]&0x3F)]>>(text[i+2]&0x3F)&1 == 0 {
+			return i + 3
+		}
+	}
+	r, w := utf8.DecodeRuneInString(text[i:])
+	if r == utf8.RuneError && w == 1 {
+		return i + 1
+	}
+	if _, script := fold.Rune(r); script != fold.None {
+		if script == fold.Numeral && !digitAfter(text, i+w) {
+			return i + w
+		}
+		return max(i+w, s.digit(i))
+	}
+	return s.han(i, r, w)
+}
+
+// digitAfter reports whether another digit follows, so that a lone 一 costs nothing.
+func digitAfter(text string, i int) bool {
+	for range 3 {
+		if i >= len(text) {
+			return false
+		}
+		r, w := utf8.DecodeRuneInString(text[i:])
+		if _, script := fold.Rune(r); script != fold.None {
+			return true
+		}
+		if fold.Separator(r) == 0 && !fold.Invisible(r) {
+			return false
+		}
+		i += w
+	}
+	return false
+}
+
+// hanAnchors is a set of characters of three bytes, indexed by their first two.
+var hanAnchors = func() (t [1024]uint64) {
+	add := func(r rune) {
+		t[r>>6] |= 1 << (r & 0x3F)
+	}
+	for r := rune(0x800); r <= 0xFFFF; r++ {
+		if _, script := fold.Rune(r); script != fold.None {
+			add(r)
+		}
+	}
+	for _, r := range hanAnchorRunes {
+		add(r)
+	}
+	return t
+}()
