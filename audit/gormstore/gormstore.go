@@ -27,9 +27,12 @@ func Open(ctx context.Context, db *gorm.DB) (*Store, error) {
 	if db == nil {
 		return nil, fmt.Errorf("%w: gormstore.Open got a nil *gorm.DB", audit.ErrInvalid)
 	}
+	if _, ok := db.Statement.ConnPool.(gorm.TxCommitter); ok {
+		return nil, fmt.Errorf("%w: gormstore.Open got a transaction; open the store before one begins", audit.ErrInvalid)
+	}
 	pool, err := db.DB()
 	if err != nil {
-		return nil, fmt.Errorf("gormstore: the connection has no pool; open the store before a transaction begins: %w", err)
+		return nil, fmt.Errorf("gormstore: the connection has no pool: %w", err)
 	}
 	s := &Store{engine: db.Dialector.Name(), dialector: db.Dialector, pool: pool}
 	switch s.engine {

@@ -1,0 +1,55 @@
+package gormstore_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/audit/audittest"
+	"github.com/confide-go/confide/audit/gormstore"
+	"github.com/confide-go/confide/internal/testdb"
+)
+
+func TestStore(t *testing.T) {
+	for _, engine := range testdb.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			audittest.RunStore(t, func(t *testing.T) audit.Store {
+				s, err := gormstore.Open(t.Context(), testdb.New(t, engine).DB)
+				require.NoError(t, err)
+				return s
+			})
+		})
+	}
+}
+
+func TestOpenIsIdempotentAndConcurrent(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		var wg sync.WaitGroup
+		errs := make([]error, 4)
+		for i := range errs {
+			wg.Go(func() { _, errs[i] = gormstore.Open(t.Context(), db.DB) })
+		}
+		wg.Wait()
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		_, err := gormstore.Open(t.Context(), db.DB)
+		require.NoError(t, err)
+	})
+}
+
+func TestOpenRefuses(t *testing.T) {
+	_, err := gormstore.Open(t.Context(), nil)
+	require.ErrorIs(t, err, audit.ErrInvalid)
+	require.ErrorContains(t, err, "nil *gorm.DB")
+
+	db := testdb.New(t, testdb.SQLite)
+	require.NoError(t, db.Transaction(func(tx *gorm.DB) error {
+		_, err := gormstore.Open(t.Context(), tx)
+		require.ErrorContains(t, err, "open the store before one begins")
+		return nil
+	}))
+}
