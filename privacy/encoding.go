@@ -1,0 +1,64 @@
+package privacy
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Stored formats, see FORMAT.md. Every first byte below is one that UTF-8 never uses, so that no text at
+// all, whatever its encoding, can pass for a sealed cell or an index cell.
+const (
+	cellMagic0  = 0xC0
+	cellMagic1  = 0xDE
+	cellVersion = 0x01
+	cellHeader  = 3
+	// cellMin is header, Tink prefix, nonce and tag around an empty value.
+	cellMin = cellHeader + 5 + 12 + 16
+
+	indexVersion = 0xC1
+	indexSize    = 1 + 16
+
+	encodingVersion = 0x01
+)
+
+// encode is the one way in which several strings become one: a version byte, then for each string its
+// length in four bytes and the string. It is injective, whatever the strings hold.
+func encode(parts ...string) []byte {
+	n := 1
+	for _, p := range parts {
+		n += 4 + len(p)
+	}
+	b := make([]byte, 1, n)
+	b[0] = encodingVersion
+	for _, p := range parts {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
+		b = append(b, p...)
+	}
+	return b
+}
+
+func cellAAD(tenant, field, row, subject string) []byte {
+	return encode("confide.cell", tenant, field, row, subject)
+}
+
+func keyAAD(k KeyName, version int) []byte {
+	return encode("confide.key", k.Tenant, k.Subject, k.Purpose, fmt.Sprint(version))
+}
+
+// looksSealed reports whether b starts like a cell of any version.
+func looksSealed(b []byte) bool {
+	return len(b) >= 2 && b[0] == cellMagic0 && b[1] == cellMagic1
+}
+
+// cellBody returns the ciphertext inside a cell.
+func cellBody(box []byte) ([]byte, error) {
+	switch {
+	case !looksSealed(box):
+		return nil, fmt.Errorf("%w: the stored bytes are not a sealed value", ErrUnreadable)
+	case box[2] != cellVersion:
+		return nil, fmt.Errorf("%w: format version %d is newer than this program", ErrUnreadable, box[2])
+	case len(box) < cellMin:
+		return nil, fmt.Errorf("%w: the stored bytes are cut short", ErrUnreadable)
+	}
+	return box[cellHeader:], nil
+}

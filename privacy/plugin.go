@@ -1,0 +1,93 @@
+package privacy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+)
+
+// Name is for GORM.
+func (v *Vault) Name() string { return "confide:privacy" }
+
+// Initialize is for GORM: it is what db.Use(vault) calls. A vault belongs to one database.
+func (v *Vault) Initialize(db *gorm.DB) error {
+	if !v.db.CompareAndSwap(nil, db) {
+		return errors.New("privacy: a vault belongs to one database; open another vault for another database")
+	}
+	cb := db.Callback()
+	return errors.Join(
+		cb.Create().Before("gorm:create").After("gorm:save_before_associations").Register("confide:privacy:create", v.guard(v.beforeCreate)),
+		cb.Create().After("gorm:create").Register("confide:privacy:created", v.afterWrite),
+		cb.Create().After("*").Register("confide:privacy:end:create", v.endTransaction),
+		cb.Update().Before("gorm:update").After("gorm:save_before_associations").Register("confide:privacy:update", v.guard(v.beforeUpdate)),
+		cb.Update().After("gorm:update").Register("confide:privacy:updated", v.afterWrite),
+		cb.Update().After("*").Register("confide:privacy:end:update", v.endTransaction),
+		cb.Delete().Before("gorm:delete").Register("confide:privacy:delete", v.guard(v.beforeDelete)),
+		cb.Delete().After("gorm:delete").Register("confide:privacy:deleted", v.afterWrite),
+		cb.Query().Before("gorm:query").Register("confide:privacy:query", v.guard(v.beforeQuery)),
+		cb.Query().After("gorm:query").Before("gorm:preload").Register("confide:privacy:opened", v.afterQuery),
+		cb.Row().Before("gorm:row").Register("confide:privacy:row", v.guard(v.beforeRow)),
+		cb.Raw().Before("gorm:raw").Register("confide:privacy:raw", v.guard(v.beforeRaw)),
+	)
+}
+
+// internal marks the vault's own work in a context: migrations and the look at the row before an update.
+type internal struct{}
+
+func withInternal(ctx context.Context) context.Context {
+	return context.WithValue(ctx, internal{}, true)
+}
+
+func isInternal(ctx context.Context) bool { return ctx.Value(internal{}) != nil }
+
+// guard runs a callback unless the statement has failed already, and makes its error the statement's.
+func (v *Vault) guard(f func(*gorm.DB) error) func(*gorm.DB) {
+	return func(db *gorm.DB) {
+		if db.Error != nil {
+			return
+		}
+		if err := f(db); err != nil {
+			// A raw statement holds its parameters already, and GORM logs what failed.
+			db.Statement.SQL.Reset()
+			db.Statement.Vars = nil
+			_ = db.AddError(err)
+		}
+	}
+}
+
+const ownTransaction = "confide:privacy:own_transaction"
+
+// beginTransaction makes sure that a key and the row it seals are written together, also where GORM's own
+// transaction is switched off.
+func beginTransaction(db *gorm.DB) error {
+	if (conn{db}).inTransaction() || db.DryRun {
+		return nil
+	}
+	tx := session(db.Statement.Context, db).Begin()
+	if errors.Is(tx.Error, gorm.ErrInvalidTransaction) {
+		return nil // a connection pool that has no transactions
+	}
+	if tx.Error != nil {
+		return fmt.Errorf("privacy: begin the transaction of key and row: %w", tx.Error)
+	}
+	db.InstanceSet(ownTransaction, db.Statement.ConnPool)
+	db.Statement.ConnPool = tx.Statement.ConnPool
+	return nil
+}
+
+// endTransaction runs as the very last callback.
+func (v *Vault) endTransaction(db *gorm.DB) {
+	before, ok := db.InstanceGet(ownTransaction)
+	if !ok {
+		return
+	}
+	tx := session(db.Statement.Context, db)
+	if db.Error != nil {
+		tx.Rollback()
+	} else if err := tx.Commit().Error; err != nil {
+		_ = db.AddError(err)
+	}
+	db.Statement.ConnPool = before.(gorm.ConnPool)
+}

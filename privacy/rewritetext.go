@@ -1,0 +1,239 @@
+package privacy
+
+import (
+	"database/sql"
+	"reflect"
+	"strings"
+)
+
+// text returns the SQL to run in place of a fragment with its parameters. It rewrites "phone = ?",
+// "phone IN ?" and their negations where they stand as a condition of their own, leaves "phone IS NULL"
+// alone, and refuses every other mention of a sealed column.
+func (s *scope) text(text string, vars []any, current *model, mayRewrite bool) (string, []any, error) {
+	w := fragment{s: s, text: text, vars: vars, toks: tokenize(text), current: current, may: mayRewrite && !murky(text)}
+	for i := 0; i < len(w.toks); {
+		next, err := w.step(i)
+		if err != nil {
+			return "", nil, err
+		}
+		i = next
+	}
+	for _, v := range vars {
+		if err := s.operands(v, current, w.taken); err != nil {
+			return "", nil, err
+		}
+	}
+	if !w.changed {
+		return text, vars, nil
+	}
+	w.out.WriteString(text[w.copied:])
+	// GORM counts every question mark; those that we copied took their parameters along.
+	w.newVars = append(w.newVars, vars[w.seen:]...)
+	return w.out.String(), w.newVars, nil
+}
+
+// operands checks one parameter, unless a rewritten condition took it.
+func (s *scope) operands(v any, current *model, taken map[any]bool) error {
+	if named, ok := v.(sql.NamedArg); ok {
+		v = named.Value
+	}
+	if c, ok := cellOf(v); ok && c != nil && taken[c] {
+		return nil
+	}
+	if list, ok := listOf(v); ok {
+		for _, one := range list {
+			if err := s.operands(one, current, taken); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return s.operand(v, current)
+}
+
+// A fragment is being rewritten.
+type fragment struct {
+	s       *scope
+	text    string
+	toks    []token
+	vars    []any
+	current *model
+	may     bool
+
+	changed bool
+	out     strings.Builder
+	copied  int // text up to here is in out
+	newVars []any
+	seen    int          // parameters up to here are in newVars
+	taken   map[any]bool // cells that became index lookups
+}
+
+// step handles the token at i and returns the next one to look at.
+func (w *fragment) step(i int) (int, error) {
+	if w.toks[i].kind != tokenName {
+		return i + 1, nil
+	}
+	n := readName(w.toks, i)
+	if err := w.table(i, n); err != nil {
+		return 0, err
+	}
+	if n.call {
+		return n.end, nil
+	}
+	hit, ok := w.s.resolve(n.qualifier, n.name, w.current)
+	if !ok || nullTest(w.toks, n.end) && !hit.loose {
+		return n.end, nil
+	}
+	return w.condition(n, hit)
+}
+
+// table refuses a sealed table that is read inside the fragment.
+func (w *fragment) table(i int, n sqlName) error {
+	m := w.s.reg.byTable[strings.ToLower(n.name)]
+	if m == nil || i == 0 || !w.toks[i-1].is("FROM", "JOIN", "INTO", "UPDATE", "TABLE") {
+		return nil
+	}
+	return refuse(m.resource, "raw SQL reads or writes its table past the vault", "use the model, a *gorm.DB as subquery, or Joins")
+}
+
+// nullTest reports whether IS [NOT] NULL stands at token i.
+func nullTest(toks []token, i int) bool {
+	if i+1 >= len(toks) || !toks[i].is("IS") {
+		return false
+	}
+	if toks[i+1].is("NOT") {
+		i++
+	}
+	return i+1 < len(toks) && toks[i+1].is("NULL")
+}
+
+func (w *fragment) condition(n sqlName, hit column) (int, error) {
+	if err := hit.usable(); err != nil {
+		return 0, err
+	}
+	list, negate, end, ok := w.operatorAt(n)
+	if !ok {
+		return 0, refuse(hit.logical(), "this SQL cannot be answered on sealed values",
+			"write the condition as column = ?, column IN ? or column IS NULL, joined by AND, OR and NOT, or use Where(&Model{…})")
+	}
+	if hit.index != nil {
+		for _, v := range list {
+			if err := hit.indexOperand(v); err != nil {
+				return 0, err
+			}
+		}
+		return end, nil
+	}
+	if !w.may {
+		return 0, refuse(hit.logical(), "conditions with names, comments or backslashes cannot be rewritten", "use a plain condition with ? parameters")
+	}
+	var values []any
+	for _, v := range list {
+		if many, isList := listOf(v); isList {
+			values = append(values, many...)
+		} else {
+			values = append(values, v)
+		}
+	}
+	x, found, err := w.s.indexes(hit.cell, values)
+	if err != nil {
+		return 0, err
+	}
+	w.replace(n, end, x, negate, found, values)
+	return end, nil
+}
+
+// operatorAt reads "= ?", "<> ?", "IN ?", "NOT IN (?, ?)" behind a name, if the whole is a condition.
+func (w *fragment) operatorAt(n sqlName) (list []any, negate bool, end int, ok bool) {
+	t, i := w.toks, n.end
+	at := func(i int) token {
+		if i < len(t) {
+			return t[i]
+		}
+		return token{}
+	}
+	switch {
+	case at(i).is("=") && at(i+1).kind == tokenParam:
+		end = i + 2
+	case at(i).is("<>", "!=") && at(i+1).kind == tokenParam:
+		negate, end = true, i+2
+	case at(i).is("IN"):
+		end = w.listEnd(i + 1)
+	case at(i).is("NOT") && at(i+1).is("IN"):
+		negate, end = true, w.listEnd(i+2)
+	}
+	if end == 0 || !w.bounded(n.from, end) {
+		return nil, false, 0, false
+	}
+	first := w.paramsBefore(t[i].start)
+	last := w.paramsBefore(t[end-1].end)
+	if first >= last || last > len(w.vars) {
+		return nil, false, 0, false
+	}
+	return w.vars[first:last], negate, end, true
+}
+
+// listEnd reads "?" or "(?, ?)" and returns the token behind, or 0.
+func (w *fragment) listEnd(i int) int {
+	t := w.toks
+	if i < len(t) && t[i].kind == tokenParam {
+		return i + 1
+	}
+	if i >= len(t) || !t[i].is("(") {
+		return 0
+	}
+	for i++; i+1 < len(t) && t[i].kind == tokenParam; i += 2 {
+		if t[i+1].is(")") {
+			return i + 2
+		}
+		if !t[i+1].is(",") {
+			return 0
+		}
+	}
+	return 0
+}
+
+// bounded reports whether the tokens from up to end stand between words that cannot change their meaning.
+func (w *fragment) bounded(from, end int) bool {
+	before := from == 0 || w.toks[from-1].is("(", "AND", "OR", "NOT", "WHERE", "ON")
+	if from > 1 && w.toks[from-1].is("(") && w.toks[from-2].kind == tokenName && !w.toks[from-2].is("AND", "OR", "NOT", "WHERE", "ON") {
+		before = false // a function's argument
+	}
+	return before && (end == len(w.toks) || w.toks[end].is(")", "AND", "OR"))
+}
+
+// paramsBefore counts question marks the way GORM does, also those inside strings.
+func (w *fragment) paramsBefore(pos int) int { return strings.Count(w.text[:pos], "?") }
+
+func (w *fragment) replace(n sqlName, end int, x *indexField, negate bool, found, values []any) {
+	nameAt := w.toks[n.end-1].start
+	w.out.WriteString(w.text[w.copied:nameAt])
+	w.out.WriteString(w.s.stmt.Quote(x.column))
+	if negate {
+		w.out.WriteString(" NOT")
+	}
+	w.out.WriteString(" IN ?")
+	w.copied = w.toks[end-1].end
+	w.newVars = append(append(w.newVars, w.vars[w.seen:w.paramsBefore(nameAt)]...), found)
+	w.seen = w.paramsBefore(w.copied)
+	if w.taken == nil {
+		w.taken = map[any]bool{}
+	}
+	for _, v := range values {
+		if c, ok := cellOf(v); ok {
+			w.taken[c] = true
+		}
+	}
+	w.changed = true
+}
+
+// structOf follows pointers and interfaces down to a struct, slice or map.
+func structOf(rv reflect.Value) reflect.Value {
+	for rv.Kind() == reflect.Pointer || rv.Kind() == reflect.Interface {
+		if rv.IsNil() {
+			return reflect.Value{}
+		}
+		rv = rv.Elem()
+	}
+	return rv
+}

@@ -1,0 +1,259 @@
+package privacy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/prf"
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"gorm.io/gorm"
+)
+
+const (
+	purposeData  = "data"
+	purposeIndex = "index"
+	purposeCheck = "check"
+
+	keyVersion = 1
+)
+
+// tenantKeys are a tenant's unwrapped keysets: one wraps the persons' keys, the other makes blind indexes.
+type tenantKeys struct {
+	data  tink.AEAD
+	index *prf.Set
+}
+
+// A keyRing unwraps and creates keys. It keeps tenants' keys for the life of the process and persons' keys
+// for no longer than the values that were read with them.
+//
+// A tenant's keyset that was created in a transaction is gone when that rolls back, so it must not be
+// remembered for the tenant before another transaction has seen it: everything sealed with it would be
+// lost. Unwrapped keysets are therefore kept by the wrapped bytes, and a tenant points to one of them only
+// once it is known to be committed.
+type keyRing struct {
+	kek   tink.AEADWithContext
+	store KeyStore
+
+	mu        sync.Mutex
+	committed map[string]*tenantKeys
+	pending   map[string]any // tenant: the transaction that created its keys
+	unwrapped map[[32]byte]*flight
+}
+
+// A flight is one unwrapping, done or under way, however many ask for it.
+type flight struct {
+	done chan struct{}
+	keys *tenantKeys
+	err  error
+}
+
+// tenantKeys returns the keys of a tenant, or nil if there are none and create is false.
+func (r *keyRing) tenantKeys(ctx context.Context, db *gorm.DB, tenant string, create bool) (*tenantKeys, error) {
+	r.mu.Lock()
+	known := r.committed[tenant]
+	r.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	stored, err := r.loadTenant(ctx, db, tenant, false)
+	if err != nil {
+		return nil, err
+	}
+	created := false
+	if stored == nil {
+		if !create {
+			return nil, nil
+		}
+		if stored, err = r.createTenant(ctx, db, tenant); err != nil {
+			return nil, err
+		}
+		created = true
+	}
+	keys, err := r.unwrap(ctx, tenant, stored)
+	if err != nil {
+		return nil, err
+	}
+	r.remember(conn{db}, tenant, keys, created)
+	return keys, nil
+}
+
+func (r *keyRing) remember(c conn, tenant string, keys *tenantKeys, created bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.inTransaction() && (created || r.pending[tenant] == c.connection()) {
+		if r.pending == nil {
+			r.pending = map[string]any{}
+		}
+		r.pending[tenant] = c.connection()
+		return
+	}
+	if r.committed == nil {
+		r.committed = map[string]*tenantKeys{}
+	}
+	r.committed[tenant] = keys
+	delete(r.pending, tenant)
+}
+
+// loadTenant returns the tenant's two stored keys, data first, or nil.
+func (r *keyRing) loadTenant(ctx context.Context, db *gorm.DB, tenant string, hold bool) ([]StoredKey, error) {
+	names := []KeyName{{tenant, "", purposeData}, {tenant, "", purposeIndex}}
+	stored, err := r.store.Load(ctx, db, names, hold)
+	if err != nil {
+		return nil, fmt.Errorf("privacy: load the keys of tenant %q (was Migrate called?): %w", tenant, err)
+	}
+	slices.SortFunc(stored, func(a, b StoredKey) int { return bytes.Compare([]byte(a.Purpose), []byte(b.Purpose)) })
+	switch len(stored) {
+	case 0:
+		return nil, nil
+	case 2:
+		return stored, nil
+	}
+	return nil, fmt.Errorf("%w: tenant %q has a part of its keys only; restore table confide_tenant_keys from a backup", ErrKey, tenant)
+}
+
+func (r *keyRing) createTenant(ctx context.Context, db *gorm.DB, tenant string) ([]StoredKey, error) {
+	data := StoredKey{KeyName: KeyName{tenant, "", purposeData}, Version: keyVersion}
+	index := StoredKey{KeyName: KeyName{tenant, "", purposeIndex}, Version: keyVersion}
+	dataKeys, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("%w: create the keyset of tenant %q: %w", ErrKey, tenant, err)
+	}
+	indexKeys, err := keyset.NewHandle(prf.HMACSHA256PRFKeyTemplate())
+	if err != nil {
+		return nil, fmt.Errorf("%w: create the index keyset of tenant %q: %w", ErrKey, tenant, err)
+	}
+	var buf bytes.Buffer
+	if err := dataKeys.WriteWithContext(ctx, keyset.NewBinaryWriter(&buf), r.kek, keyAAD(data.KeyName, data.Version)); err != nil {
+		return nil, fmt.Errorf("%w: wrap the keyset of tenant %q: %w", ErrKey, tenant, err)
+	}
+	data.Wrapped = bytes.Clone(buf.Bytes())
+	primitive, err := aead.New(dataKeys)
+	if err != nil {
+		return nil, fmt.Errorf("%w: tenant %q: %w", ErrKey, tenant, err)
+	}
+	if index.Wrapped, err = wrapKeyset(indexKeys, primitive, keyAAD(index.KeyName, index.Version)); err != nil {
+		return nil, fmt.Errorf("%w: wrap the index keyset of tenant %q: %w", ErrKey, tenant, err)
+	}
+	if err := r.store.Add(ctx, db, []StoredKey{data, index}); err != nil {
+		return nil, fmt.Errorf("privacy: store the keys of tenant %q: %w", tenant, err)
+	}
+	// Another process may have been first: what is stored counts, and only a locking read shows it inside a
+	// transaction of MySQL.
+	stored, err := r.loadTenant(ctx, db, tenant, true)
+	if err == nil && stored == nil {
+		err = fmt.Errorf("%w: the key store lost the keys of tenant %q right after adding them", ErrKey, tenant)
+	}
+	return stored, err
+}
+
+func wrapKeyset(h *keyset.Handle, with tink.AEAD, aad []byte) ([]byte, error) {
+	var buf bytes.Buffer
+	if err := h.WriteWithAssociatedData(keyset.NewBinaryWriter(&buf), with, aad); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+// unwrap asks the KEK once for the same bytes, however many goroutines come at a time.
+func (r *keyRing) unwrap(ctx context.Context, tenant string, stored []StoredKey) (*tenantKeys, error) {
+	h := sha256.New()
+	for _, k := range stored {
+		h.Write(encode(k.Tenant, k.Purpose, string(k.Wrapped)))
+	}
+	id := [32]byte(h.Sum(nil))
+	for {
+		r.mu.Lock()
+		f, ok := r.unwrapped[id]
+		if !ok {
+			if r.unwrapped == nil {
+				r.unwrapped = map[[32]byte]*flight{}
+			}
+			f = &flight{done: make(chan struct{})}
+			r.unwrapped[id] = f
+			r.mu.Unlock()
+			return r.fly(ctx, tenant, stored, id, f)
+		}
+		r.mu.Unlock()
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		// Whoever tried may have been cancelled; then it is our turn.
+		if f.err == nil || !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
+			return f.keys, f.err
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (r *keyRing) fly(ctx context.Context, tenant string, stored []StoredKey, id [32]byte, f *flight) (*tenantKeys, error) {
+	defer close(f.done)
+	f.err = fmt.Errorf("%w: unwrapping the keys of tenant %q panicked", ErrKey, tenant)
+	defer func() {
+		if f.err != nil {
+			r.mu.Lock()
+			delete(r.unwrapped, id)
+			r.mu.Unlock()
+		}
+	}()
+	f.keys, f.err = r.unwrapNow(ctx, tenant, stored)
+	return f.keys, f.err
+}
+
+func (r *keyRing) unwrapNow(ctx context.Context, tenant string, stored []StoredKey) (*tenantKeys, error) {
+	data, index := stored[0], stored[1]
+	h, err := keyset.ReadWithContext(ctx, keyset.NewBinaryReader(bytes.NewReader(data.Wrapped)), r.kek, keyAAD(data.KeyName, data.Version))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the KEK does not open the keys of tenant %q; is it the one this database was made with? %w", ErrKey, tenant, err)
+	}
+	k := &tenantKeys{}
+	if k.data, err = aead.New(h); err != nil {
+		return nil, fmt.Errorf("%w: tenant %q: %w", ErrKey, tenant, err)
+	}
+	h, err = keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(index.Wrapped)), k.data, keyAAD(index.KeyName, index.Version))
+	if err != nil {
+		return nil, fmt.Errorf("%w: the index keyset of tenant %q does not open; restore table confide_tenant_keys from a backup: %w", ErrKey, tenant, err)
+	}
+	if k.index, err = prf.NewPRFSet(h); err != nil {
+		return nil, fmt.Errorf("%w: tenant %q: %w", ErrKey, tenant, err)
+	}
+	return k, nil
+}
+
+// blind returns the index of a value under the newest index key.
+func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []byte) (Index, error) {
+	sum, err := k.index.ComputePrimaryPRF(indexInput(tenant, x, region, value), indexSize-1)
+	if err != nil {
+		return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
+	}
+	return append(Index{indexVersion}, sum...), nil
+}
+
+// blindAll returns the indexes of a value under every index key, so that rows indexed before a rotation are
+// still found.
+func (k *tenantKeys) blindAll(tenant string, x *indexField, region string, value []byte) ([]Index, error) {
+	input := indexInput(tenant, x, region, value)
+	var out []Index
+	for _, p := range k.index.PRFs {
+		sum, err := p.ComputePRF(input, indexSize-1)
+		if err != nil {
+			return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
+		}
+		out = append(out, append(Index{indexVersion}, sum...))
+	}
+	return out, nil
+}
+
+func indexInput(tenant string, x *indexField, region string, value []byte) []byte {
+	return encode("confide.index", tenant, x.of.logical, x.norm.name, x.norm.apply(string(value), region))
+}
