@@ -109,11 +109,7 @@ func (mysql) load(ctx context.Context, s *session, t *table, rows iter.Seq2[back
 	if err := b.load(ctx, s, rows); err != nil {
 		return err
 	}
-	if err := s.exec(ctx, "COMMIT"); err != nil {
-		return err
-	}
-	s.inTx = false
-	return nil
+	return s.commit(ctx, "COMMIT")
 }
 
 func mysqlValue(_ column, v cell.Value) (any, error) {
@@ -137,7 +133,7 @@ func mysqlValue(_ column, v cell.Value) (any, error) {
 }
 
 func (mysql) commit(ctx context.Context, s *session) error {
-	return s.exec(ctx, "DROP TABLE "+backticked(unfinished))
+	return s.commit(ctx, "DROP TABLE "+backticked(unfinished))
 }
 
 // abandon drops what was made. The database was empty of these tables before.

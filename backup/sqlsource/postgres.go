@@ -232,11 +232,7 @@ func (e postgres) reread(ctx context.Context, s *session, names []string) ([]*ta
 }
 
 func (postgres) commit(ctx context.Context, s *session) error {
-	if err := s.exec(ctx, "COMMIT"); err != nil {
-		return err
-	}
-	s.inTx = false
-	return nil
+	return s.commit(ctx, "COMMIT")
 }
 
 func (postgres) abandon(context.Context, *session, []string) error { return nil } // the rollback does it

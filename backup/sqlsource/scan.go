@@ -50,5 +50,8 @@ func (s *session) scanTo(ctx context.Context, t *table, query string, f func([]b
 			return nil
 		}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	return alive(ctx)
 }

@@ -29,18 +29,32 @@ func openSession(ctx context.Context, db *sql.DB) (*session, error) {
 	return &session{conn: conn}, nil
 }
 
-// begin runs the statement that starts the transaction.
+// begin runs the statement that starts the transaction. Nothing
+// interrupts it, so that it is known whether it ran.
 func (s *session) begin(ctx context.Context, statement string) error {
-	if err := s.exec(ctx, statement); err != nil {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	if err := s.exec(context.WithoutCancel(ctx), statement); err != nil {
 		return err
 	}
 	s.inTx = true
-	return nil
+	return alive(ctx)
 }
 
 func (s *session) exec(ctx context.Context, statement string, args ...any) error {
 	if _, err := s.conn.ExecContext(ctx, statement, args...); err != nil {
 		return fmt.Errorf("sqlsource: %s: %w", brief(statement), withoutValues(err))
+	}
+	return alive(ctx)
+}
+
+// alive is the error of a context that has ended. The SQLite driver, interrupted
+// at the wrong moment, reports a statement that it never ran as done and a result
+// that it cut short as complete.
+func alive(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("sqlsource: %w", err)
 	}
 	return nil
 }
@@ -60,7 +74,7 @@ func (s *session) each(ctx context.Context, query string, args []any, f func(sca
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("sqlsource: %s: %w", brief(query), err)
 	}
-	return nil
+	return alive(ctx)
 }
 
 // names runs a query of one text column.
@@ -79,6 +93,19 @@ func (s *session) one(ctx context.Context, query string, args []any, dest ...any
 	if err := s.conn.QueryRowContext(ctx, query, args...).Scan(dest...); err != nil {
 		return fmt.Errorf("sqlsource: %s: %w", brief(query), err)
 	}
+	return alive(ctx)
+}
+
+// commit runs the statement that ends the transaction. It is not cancelled half
+// way, as nobody could tell then whether it happened.
+func (s *session) commit(ctx context.Context, statement string) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	if err := s.exec(context.WithoutCancel(ctx), statement); err != nil {
+		return err
+	}
+	s.inTx = false
 	return nil
 }
 

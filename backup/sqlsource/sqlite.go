@@ -180,11 +180,7 @@ func (e sqlite) reread(ctx context.Context, s *session, names []string) ([]*tabl
 }
 
 func (sqlite) commit(ctx context.Context, s *session) error {
-	if err := s.exec(ctx, "COMMIT"); err != nil {
-		return err
-	}
-	s.inTx = false
-	return nil
+	return s.commit(ctx, "COMMIT")
 }
 
 func (sqlite) abandon(context.Context, *session, []string) error { return nil } // the rollback does it
