@@ -18,38 +18,38 @@ func (h *Handler) attr(a slog.Attr, outer Kind, l Level) (slog.Attr, bool) {
 	if !clean(a.Key) {
 		a.Key, changed = string(appendText(nil, a.Key, h.p, l)), true
 	}
-	v, did := h.value(a.Value, k, l)
+	v, did := h.value(a.Key, a.Value, k, l)
 	a.Value = v
 	return a, changed || did
 }
 
-func (h *Handler) value(v slog.Value, k Kind, l Level) (slog.Value, bool) {
+func (h *Handler) value(key string, v slog.Value, k Kind, l Level) (slog.Value, bool) {
 	switch v.Kind() {
 	case slog.KindString:
-		return h.text(v, v.String(), k, l)
+		return h.text(key, v, v.String(), k, l)
 	case slog.KindInt64:
 		if n := v.Int64(); k != "" || n >= shortestNumber || n <= -shortestNumber {
-			return h.text(v, strconv.FormatInt(n, 10), k, l)
+			return h.text(key, v, strconv.FormatInt(n, 10), k, l)
 		}
 	case slog.KindUint64:
 		if n := v.Uint64(); k != "" || n >= shortestNumber {
-			return h.text(v, strconv.FormatUint(n, 10), k, l)
+			return h.text(key, v, strconv.FormatUint(n, 10), k, l)
 		}
 	case slog.KindFloat64:
 		if f := v.Float64(); k != "" || f >= shortestNumber || f <= -shortestNumber {
-			return h.text(v, strconv.FormatFloat(f, 'f', -1, 64), k, l)
+			return h.text(key, v, strconv.FormatFloat(f, 'f', -1, 64), k, l)
 		}
 	case slog.KindGroup:
 		return h.group(v, k, l)
 	case slog.KindLogValuer:
 		resolved := v.Resolve()
-		masked, _ := h.value(resolved, k, l)
+		masked, _ := h.value(key, resolved, k, l)
 		return masked, true
 	case slog.KindAny:
-		return h.any(v, k, l)
+		return h.any(key, v, k, l)
 	default: // booleans and times say nothing by themselves
 		if k == KindSecret || k == KindBirthDate {
-			return h.text(v, v.String(), k, l)
+			return h.text(key, v, v.String(), k, l)
 		}
 	}
 	return v, false
@@ -58,12 +58,16 @@ func (h *Handler) value(v slog.Value, k Kind, l Level) (slog.Value, bool) {
 // shortestNumber: a shorter number is no phone number, card or ID.
 const shortestNumber = 100_000_000
 
-func (h *Handler) text(v slog.Value, s string, k Kind, l Level) (slog.Value, bool) {
+func (h *Handler) text(key string, v slog.Value, s string, k Kind, l Level) (slog.Value, bool) {
 	if k == "" {
 		if clean(s) {
 			return v, false
 		}
-		return slog.StringValue(string(appendText(nil, s, h.p, l))), true
+		masked := string(appendKeyed(nil, key, s, h.p, l))
+		if masked == s {
+			return v, false
+		}
+		return slog.StringValue(masked), true
 	}
 	return slog.StringValue(string(h.p.append(nil, k, l, s))), true
 }
@@ -88,22 +92,22 @@ func (h *Handler) group(v slog.Value, k Kind, l Level) (slog.Value, bool) {
 
 // any masks what slog passes through as it is. Handlers print such a value either as JSON or with %+v, so
 // both forms of the masked copy have to be clean, or the masked text takes its place.
-func (h *Handler) any(v slog.Value, k Kind, l Level) (slog.Value, bool) {
+func (h *Handler) any(key string, v slog.Value, k Kind, l Level) (slog.Value, bool) {
 	switch x := v.Any().(type) {
 	case nil:
 		return v, false
 	case Masker:
 		return slog.StringValue(x.MaskAt(min(l, Partial))), true
 	case error:
-		return h.text(v, x.Error(), k, l)
+		return h.text(key, v, x.Error(), k, l)
 	case json.RawMessage:
-		return h.text(v, string(x), k, l)
+		return h.text(key, v, string(x), k, l)
 	case []byte:
-		return h.text(v, string(x), k, l)
+		return h.text(key, v, string(x), k, l)
 	case *slog.Source:
 		return v, false
 	}
-	copied, err := h.copyAny(v.Any(), k, l)
+	copied, err := copyAny(h.p, l, h.types, k, v.Any())
 	if err != nil {
 		return slog.StringValue(fixed), true
 	}
@@ -117,10 +121,11 @@ func (h *Handler) any(v slog.Value, k Kind, l Level) (slog.Value, bool) {
 	return slog.AnyValue(copied), true
 }
 
-func (h *Handler) copyAny(x any, k Kind, l Level) (any, error) {
-	run := copying{policy: h.p, level: l, types: h.types}
+// copyAny masks a copy of whatever x holds.
+func copyAny(p Policy, l Level, types *planner, k Kind, x any) (any, error) {
+	run := copying{policy: p, level: l, types: types}
 	box := reflect.ValueOf(&x).Elem()
-	n, err := h.types.lenient(box.Type(), k)
+	n, err := types.lenient(box.Type(), k)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,5 @@
 package masking
 
-import "strings"
-
 // fixed is shown wherever nothing of a value may be seen. Its length says nothing about the value.
 const fixed = "******"
 
@@ -9,7 +7,7 @@ const fixed = "******"
 // its kind, and any value of an unknown kind, becomes ******.
 func Mask(k Kind, l Level, s string) string {
 	if l == Full && known(k) {
-		return strings.ToValidUTF8(s, "\uFFFD")
+		return toValid(s)
 	}
 	return string(AppendMask(nil, k, l, s))
 }
@@ -23,7 +21,7 @@ func (p Policy) append(dst []byte, k Kind, l Level, s string) []byte {
 	switch l {
 	case Full:
 		if known(k) {
-			return append(dst, strings.ToValidUTF8(s, "\uFFFD")...)
+			return appendValid(dst, s)
 		}
 	case Partial:
 		return appendPartial(dst, k, p.Profile.orStrict(), s)

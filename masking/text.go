@@ -1,10 +1,11 @@
 package masking
 
 import (
-	"strings"
+	"context"
 	"unicode/utf8"
 
 	"github.com/confide-go/confide/masking/internal/detect"
+	"github.com/confide-go/confide/masking/internal/fold"
 )
 
 // found maps what the detector finds to kinds.
@@ -17,20 +18,83 @@ var found = [...]Kind{
 	detect.Secret: KindSecret, detect.Chat: KindChat,
 }
 
+// Text masks the personal data it finds in s for the caller in ctx.
+func (p Policy) Text(ctx context.Context, s string) string {
+	l := p.level(ctx)
+	if l == Full || clean(s) {
+		return toValid(s)
+	}
+	return string(appendText(nil, s, p, l))
+}
+
 // appendText appends s with every find masked at level l.
 func appendText(dst []byte, s string, p Policy, l Level) []byte {
 	var buf [16]detect.Span
 	out := 0
 	for _, span := range detect.Append(buf[:0], s) {
-		dst = append(dst, strings.ToValidUTF8(s[out:span.Start], "\uFFFD")...)
-		dst = p.append(dst, found[span.Kind], l, s[span.Start:span.End])
+		dst = appendValid(dst, s[out:span.Start])
+		dst = p.appendSpan(dst, span, s[span.Start:span.End], l)
 		out = span.End
 	}
-	return append(dst, strings.ToValidUTF8(s[out:], "\uFFFD")...)
+	return appendValid(dst, s[out:])
 }
 
-// clean reports that nothing in s needs masking.
+// appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or
+// the mask would turn the rest of the line around.
+func (p Policy) appendSpan(dst []byte, span detect.Span, s string, l Level) []byte {
+	dst = p.append(dst, found[span.Kind], l, s)
+	for i := 0; i < len(s); i++ {
+		if s[i] == 0xE2 {
+			return appendUnbalanced(dst, s)
+		}
+	}
+	return dst
+}
+
+func appendUnbalanced(dst []byte, s string) []byte {
+	open := 0
+	for _, r := range s {
+		opens, closes := fold.Bidi(r)
+		switch {
+		case opens:
+			open++
+		case closes && open > 0:
+			open--
+		case closes:
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	for _, r := range s {
+		if opens, _ := fold.Bidi(r); opens && open > 0 {
+			open--
+			dst = utf8.AppendRune(dst, r)
+		}
+	}
+	return dst
+}
+
+// clean reports that s is valid UTF-8 and holds nothing to mask.
 func clean(s string) bool {
 	var buf [4]detect.Span
 	return len(detect.Append(buf[:0], s)) == 0 && utf8.ValidString(s)
+}
+
+// toValid replaces every byte that is not UTF-8 by the replacement character.
+func toValid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string(appendValid(nil, s))
+}
+
+func appendValid(dst []byte, s string) []byte {
+	if utf8.ValidString(s) {
+		return append(dst, s...)
+	}
+	for i := 0; i < len(s); {
+		r, w := utf8.DecodeRuneInString(s[i:])
+		dst = utf8.AppendRune(dst, r)
+		i += w
+	}
+	return dst
 }

@@ -202,7 +202,7 @@ func (c *cluster) singles(g, h int) bool {
 // digits behind the separator its own groups use, no decimals.
 func (c *cluster) plainEnd(g, h int) bool {
 	end := c.groups[h].end
-	if end < len(c.w) && (isLetter(c.w[end]) || c.w[end] == '_' || c.w[end] == '%') {
+	if end < len(c.w) && (isLetter(c.w[end]) && extension(c.w, end) == end || c.w[end] == '_' || c.w[end] == '%') {
 		return false
 	}
 	if h+1 < c.n {
@@ -220,7 +220,11 @@ func (c *cluster) plainEnd(g, h int) bool {
 
 // dateFrom reports whether a date starts at group g.
 func (c *cluster) dateFrom(g int) bool {
-	return g+2 < c.n && c.sizes(g, g, 4) && c.groups[g+1].size <= 2 && c.groups[g+2].size <= 2 && c.text(g, g)[0] <= '2'
+	if g+2 >= c.n || !c.sizes(g, g, 4) || c.groups[g+1].size > 2 || c.groups[g+2].size > 2 {
+		return false
+	}
+	year, month, day := number(c.text(g, g)), number(c.text(g+1, g+1)), number(c.text(g+2, g+2))
+	return year >= 1800 && year < 2100 && dayOf(year, month, day)
 }
 
 // plainStart reports that nothing before group g makes it a part of something longer.

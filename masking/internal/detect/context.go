@@ -31,6 +31,7 @@ const (
 	tPlate
 	tIBAN
 	tNetwork
+	tDesk // office, home: a telephone number's place, if it stands right beside it
 )
 
 // lookBack is how far before a candidate a word can speak about it.
@@ -123,16 +124,37 @@ func near(w string, end int) (nearest, all topic) {
 			continue
 		}
 		c := w[i-1]
-		switch {
-		case c == '\n' && text, c == ';', c == '!', c == '?', c == '{', c == '}':
-			return nearest, all
-		case c == 0x82 && strings.HasSuffix(w[:i], "。"), c == 0x9B && strings.HasSuffix(w[:i], "；"):
+		if text && endsClause(w[:i]) {
 			return nearest, all
 		}
 		if isLetter(c) || c >= utf8.RuneSelf {
 			text = true
 		}
 		i--
+	}
+	return nearest, all
+}
+
+// endsClause reports the end of a line or a sentence, behind which words no longer speak about what follows.
+func endsClause(s string) bool {
+	switch s[len(s)-1] {
+	case '\n', ';', '!', '?', '{', '}':
+		return true
+	case 0x82:
+		return strings.HasSuffix(s, "。")
+	case 0x9B:
+		return strings.HasSuffix(s, "；")
+	}
+	return false
+}
+
+// counted is near with code words only where they stand close, because an order is often what a sentence is
+// about and seldom what its telephone number is.
+func counted(w string, end int) (nearest, all topic) {
+	const close = 20
+	nearest, all = near(w, end)
+	if nearest&^(tCode|tMoney) == 0 && nearest != 0 && !closeBy(w, end, close) {
+		nearest = 0
 	}
 	return nearest, all
 }

@@ -51,6 +51,9 @@ func (s *Scanner) value(w string, lo, at int, top topic, key string, marked bool
 	return s.hit(span, lo)
 }
 
+// longestSecret bounds what a stream has to keep; what is longer is masked in pieces.
+const longestSecret = 8 << 10
+
 // more continues a secret that was longer than the window.
 func (s *Scanner) more(i int) int {
 	w, at, lo := s.view(i)
@@ -60,6 +63,10 @@ func (s *Scanner) more(i int) int {
 	}
 	s.secret = 0
 	if n := len(s.Spans); n > s.floor && s.Spans[n-1].End == i && end > at {
+		if i-s.Spans[n-1].Start > longestSecret {
+			s.Spans = append(s.Spans, Span{Start: i, Kind: Secret, Rule: Context, rank: declared})
+			n++
+		}
 		s.Spans[n-1].End = lo + end
 		if end == len(w) {
 			s.secret = lo + end

@@ -20,8 +20,9 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 	if !start {
 		return Span{}, false
 	}
-	nearest, all := near(c.w, c.groups[g].start)
-	called := nearest&tPhone != 0 || all&tPhone != 0 && nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0
+	nearest, all := counted(c.w, c.groups[g].start)
+	called := nearest&tPhone != 0 || all&tPhone != 0 && nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0 ||
+		nearest&tDesk != 0 && closeBy(c.w, c.groups[g].start, 3)
 	if h, ok := c.mobile(g); ok {
 		if nearest&(tCode|tMoney|tVersion|tCard) != 0 && !called || nearest&tQQ != 0 {
 			return Span{}, false
@@ -44,7 +45,7 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 func announced(c *cluster, g int) bool {
 	const clause = 28
 	h, ok := c.loose(g)
-	return ok && soon(c.w, c.groups[h].end, clause)&tPhone != 0
+	return ok && soon(c.w, c.groups[h].end, clause)&(tPhone|tDesk) != 0
 }
 
 // before reports a plus sign or an opening bracket in front of group g.

@@ -8,10 +8,10 @@ type topicList struct {
 
 var topicWords = []topicList{
 	{tPhone, `phone tel telephone mobile cell cellphone call contact fax dial ring sms whatsapp hotline phoneno phonenumber
-		mobileno tel_no text_me reach_me number_is my_number line hotline ph mob viber signal telegram
+		mobileno tel_no text_me reach_me my_number phone_number_is line answering messages_to message_to registered hotline ph mob viber signal telegram
 		电话 电話 電話 手机 手機 手机号 手机号码 電話號碼 手機號碼 电话号码 联系方式 聯絡 联系 联络 致电 拨打 座机 固话 传真 来电 去电 热线 号码是 打给
 		联系电话 联系号码 短信 呼叫 微信同号 同号 mobile_phone 本机号码 预留号码 机主 通话 拨 call_me`},
-	{tCard, `card credit debit visa mastercard amex unionpay card_number cardno pan maestro discover jcb
+	{tCard, `card cc credit debit visa mastercard amex unionpay card_number cardno pan maestro discover jcb
 		银行卡 银行卡号 卡号 信用卡 借记卡 储蓄卡 銀行卡 銀行帳號 卡號 银联 账号 账户 帐号 帐户 银行账号 收款账号 开户行 工行 建行 农行 中行 招行 交行 打款 转账到 转账至 尾号
 		account bank_account account_number acct`},
 	{tID, `身份证 身份证号 身份证号码 身份證 身分證 身分證字號 证件号 证件号码 證件號碼 公民身份号码 居民身份证 居住证 居留证 永居证 idcard id_card id_number
@@ -22,7 +22,7 @@ var topicWords = []topicList{
 	{tMilitary, `军官证 軍官證 士兵证 士官证 文职证 军人证 军官 义务兵证 军官证号 军人保障卡 military_id military`},
 	{tBirth, `出生 出生日期 出生年月 出生于 生日 生于 生於 birthday born dob date_of_birth birth birthdate birth_date d.o.b`},
 	{tVersion, `version ver v release build firmware sdk section chapter kernel oid openssl 版本 版本号 固件 补丁 章节 升级到 内核 node python golang jdk`},
-	{tCode, `order order_id order_no order_number orderno orderid invoice tracking tracking_number waybill serial sn s/n batch lot sku upc ean barcode isbn issn
+	{tCode, `order license licence driver_license order_id order_no order_number orderno orderid invoice tracking tracking_number waybill serial sn s/n batch lot sku upc ean barcode isbn issn
 		trace traceid trace_id span spanid request requestid request_id uuid guid timestamp ts epoch nonce commit revision ticket case_number transaction transactionid txid imei imsi
 		iccid model part_number zip postcode postal po hash checksum offset port pid thread seq sequence msgid
 		订单 订单号 单号 编号 訂單 訂單編號 流水 流水号 交易号 序列号 批次 批号 快递单号 运单号 物流单号 发票 发票号 合同号 合同编号 工单 工单号 工号 学号 货号 型号 条码 条形码 商品编码 物料
@@ -42,6 +42,7 @@ var topicWords = []topicList{
 		authorization credential 密码 口令 密钥 令牌 登录密码 支付密码 验证码 动态码 取款密码 cvv cvc passcode pin_code otp sessionid session_id cookie bearer x-api-key aws_secret_access_key`},
 	{tPlate, `车牌 车牌号 车牌号码 车辆 号牌 plate license_plate 粤牌`},
 	{tIBAN, `iban`},
+	{tDesk, `office desk home work direct private 公司 办公 办公室 宅电 家里`},
 	{tNetwork, `ip ip_address ip地址 host ipv4 ipv6 mac mac地址 server addr client remote 服务器 来源ip`},
 }
 

@@ -45,7 +45,7 @@ func Rune(r rune) (value byte, script Script) {
 		return 0, None
 	case r >= 0xFF10 && r <= 0xFF19:
 		return byte(r-0xFF10) + '0', Wide
-	case r >= 0x3007 && r <= 0x9646:
+	case r >= 0x3007 && r <= 0x96F6:
 		if v := numeral(r); v != 0 {
 			return v, Numeral
 		}
