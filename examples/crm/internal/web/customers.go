@@ -101,7 +101,7 @@ func (v *visit) done() string {
 	return v.t(key)
 }
 
-// A pager leads through the pages of a list.
+// A pager leads through the pages of a list. Pages is 0 where nobody counted.
 type pager struct {
 	Page, Pages int
 	Prev, Next  string // addresses, "" where there is none

@@ -84,16 +84,17 @@ type page struct {
 	Done    string // what has just been done, a sentence
 	Data    any
 
-	Lang    string
-	Zone    string
-	Session *signin.Session
-	CSRF    string
+	Lang      string
+	Zone      string
+	Session   *signin.Session
+	SeesAudit bool
+	CSRF      string
 }
 
 // show renders a page. Into memory first: half a page with status 200 would be a
 // lie.
 func (v *visit) show(status int, name string, p page) error {
-	p.Lang, p.Session, p.CSRF = v.lang, v.session, v.csrf
+	p.Lang, p.Session, p.CSRF, p.SeesAudit = v.lang, v.session, v.csrf, v.seesAudit
 	p.Zone = v.Now().In(v.app.Zone).Format("MST")
 	if p.Here == "" {
 		p.Here = "/"

@@ -43,11 +43,13 @@ func (a *app) trail(v *visit) error {
 	if err != nil {
 		return err
 	}
-	pages := events.Page
-	if events.More {
-		pages++
+	d.EventPage, d.Pager = events, pager{Page: events.Page}
+	if events.Page > 1 {
+		d.Pager.Prev = v.turned(events.Page - 1)
 	}
-	d.EventPage, d.Pager = events, v.pager(events.Page, pages)
+	if events.More {
+		d.Pager.Next = v.turned(events.Page + 1)
+	}
 	return v.showTrail(http.StatusOK, d)
 }
 
@@ -72,9 +74,9 @@ func (a *app) verify(v *visit) error {
 	if d.EventPage, err = v.Trail.Events(v.ctx(), d.Query); err != nil {
 		return err
 	}
-	d.Pager = pager{Page: 1, Pages: 1}
+	d.Pager.Page = 1
 	if d.More {
-		d.Pager = pager{Page: 1, Pages: 2, Next: "/audit?page=2"}
+		d.Pager.Next = "/audit?page=2"
 	}
 	return v.showTrail(http.StatusOK, d)
 }

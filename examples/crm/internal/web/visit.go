@@ -27,6 +27,8 @@ type visit struct {
 	session *signin.Session // nil: nobody is signed in
 	token   string          // the session's, from the cookie
 	csrf    string          // for the forms of this page
+
+	seesAudit bool
 }
 
 // A handler answers a visit or returns why it could not.
@@ -70,7 +72,11 @@ func (v *visit) identify() error {
 			s.Lang = v.lang
 			v.session, v.token, v.csrf = &s, c.Value, s.CSRF
 			ctx, err := v.Within(v.ctx(), s)
+			if err != nil {
+				return err
+			}
 			v.r = v.r.WithContext(ctx)
+			v.seesAudit, err = v.SeesAudit(ctx)
 			return err
 		}
 		if !errors.Is(err, signin.ErrNoSession) {

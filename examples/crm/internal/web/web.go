@@ -25,6 +25,10 @@ type Config struct {
 	// anybody is signed in. Required: a look at a value must say from where.
 	RequestInfo func(ctx context.Context, ip, requestID string) context.Context
 
+	// SeesAudit says whether the person in the context may read the audit log, so
+	// that no page shows a way to one that would refuse. Nil: everybody is shown it.
+	SeesAudit func(context.Context) (bool, error)
+
 	Log        *slog.Logger     // required
 	Lang       string           // "en" or "zh" for readers whose browser asks for neither; "" is "en"
 	Zone       *time.Location   // of the times on the pages; nil: UTC
@@ -88,6 +92,9 @@ func (c *Config) complete() error {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.SeesAudit == nil {
+		c.SeesAudit = func(context.Context) (bool, error) { return true, nil }
 	}
 	return nil
 }
