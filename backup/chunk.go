@@ -72,15 +72,17 @@ func (c *codec) id(content []byte) (chunkID, error) {
 	return chunkID(sum), nil
 }
 
-func (c *codec) binding(tag []byte, id chunkID, epoch []byte) []byte {
-	return bind("confide/backup/chunk/v1", c.ring.repo, tag, id[:], epoch)
+// binding ties a chunk to its place: the same content sealed for another table,
+// generation or repository does not open here.
+func (c *codec) binding(tag []byte, generation ID, id chunkID, epoch []byte) []byte {
+	return bind("confide/backup/chunk/v1", c.ring.repo, tag, number64(uint64(generation)), id[:], epoch)
 }
 
 // seal turns a chunk's content into an object.
-func (c *codec) seal(tag []byte, id chunkID, content []byte) ([]byte, error) {
+func (c *codec) seal(tag []byte, generation ID, id chunkID, content []byte) ([]byte, error) {
 	epoch := number32(c.ring.epoch)
 	c.buf = c.pack.EncodeAll(content, c.buf[:0])
-	sealed, err := c.ring.aead.Encrypt(c.buf, c.binding(tag, id, epoch))
+	sealed, err := c.ring.aead.Encrypt(c.buf, c.binding(tag, generation, id, epoch))
 	if err != nil {
 		return nil, fmt.Errorf("backup: seal chunk: %w", err)
 	}
@@ -93,7 +95,7 @@ func (c *codec) seal(tag []byte, id chunkID, content []byte) ([]byte, error) {
 
 // unseal opens an object that should be the chunk of this id. It proves that the
 // content is what was sealed under that id, in this repository.
-func (c *codec) unseal(id chunkID, object []byte) ([]byte, error) {
+func (c *codec) unseal(generation ID, id chunkID, object []byte) ([]byte, error) {
 	if len(object) < chunkOverhead {
 		return nil, errors.New("is truncated")
 	}
@@ -101,7 +103,7 @@ func (c *codec) unseal(id chunkID, object []byte) ([]byte, error) {
 		return nil, fmt.Errorf("has unknown version %d", object[0])
 	}
 	epoch, tag := object[1:5], object[5:chunkOverhead]
-	packed, err := c.ring.aead.Decrypt(object[chunkOverhead:], c.binding(tag, id, epoch))
+	packed, err := c.ring.aead.Decrypt(object[chunkOverhead:], c.binding(tag, generation, id, epoch))
 	if err != nil {
 		return nil, errors.New("does not open: it was changed, truncated, or belongs elsewhere")
 	}

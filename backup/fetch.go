@@ -69,7 +69,7 @@ func (c *codec) fetch(ctx context.Context, store Store, ref *chunkRef) fetched {
 	case err != nil:
 		return fetched{ref: ref, err: fmt.Errorf("backup: read %s: %w", key, err)}
 	}
-	content, err := c.unseal(ref.ID, object)
+	content, err := c.unseal(ref.Generation, ref.ID, object)
 	if err == nil && int64(len(object)) != ref.Stored {
 		err = fmt.Errorf("has %d bytes instead of %d", len(object), ref.Stored)
 	}

@@ -94,7 +94,7 @@ func (u *upload) put(ctx context.Context, c *codec, job chunkJob) error {
 	if err != nil {
 		return err
 	}
-	object, err := c.seal(job.tag, id, job.content)
+	object, err := c.seal(job.tag, u.generation, id, job.content)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (u *upload) adopt(ctx context.Context, c *codec, ref *chunkRef, key string)
 	if err != nil {
 		return fmt.Errorf("backup: read %s: %w", key, err)
 	}
-	if _, err := c.unseal(ref.ID, object); err != nil {
+	if _, err := c.unseal(ref.Generation, ref.ID, object); err != nil {
 		return fmt.Errorf("%w: %s %w; remove it and run again", ErrDamaged, key, err)
 	}
 	ref.Stored = int64(len(object))

@@ -363,7 +363,7 @@ func (v *verification) leftovers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := v.codec.unseal(id, object); err != nil {
+		if _, err := v.codec.unseal(generation, id, object); err != nil {
 			v.report.damage(key, "foreign", "%s", err)
 			continue
 		}
