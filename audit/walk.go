@@ -257,11 +257,14 @@ func (w *walker) settle(r, next *row) {
 		w.appendKnown(said, asked)
 	case r.stored && (!asked || said == r.leaf):
 		w.accept(r)
+	case r.stored && next == nil && w.wouldEnd(said):
+		w.report(Edited, r.seq, r.seq, "its hash is not the one that was signed")
+		w.append(said)
 	case r.stored && next == nil:
 		w.report(HeadEdited, r.seq, r.seq, "the head's last hash is not that of the last entry")
 		w.accept(r)
 	case r.stored:
-		w.report(Edited, r.seq, r.seq, "its hash is not the one its successor carries")
+		w.report(Edited, r.seq, r.seq, "its hash is not the one its successor carries: it was edited, or the successor was")
 		w.append(said)
 	case asked && said == r.leaf:
 		w.report(IndexEdited, r.seq, r.seq, "the column hash is not the hash of the entry")
@@ -273,6 +276,13 @@ func (w *walker) settle(r, next *row) {
 		}
 		w.append(said)
 	}
+}
+
+// wouldEnd tells whether the signed checkpoint has this as the last leaf.
+func (w *walker) wouldEnd(leaf tlog.Hash) bool {
+	t := tree{w.tree.size, slices.Clone(w.tree.edge)}
+	t.append(leaf)
+	return !w.lost && slices.ContainsFunc(w.points, func(p point) bool { return p.size == t.size && p.root == t.root() })
 }
 
 func (w *walker) appendKnown(h tlog.Hash, known bool) {
@@ -330,11 +340,23 @@ func (w *walker) finish() {
 	default:
 		w.report(Truncated, w.next, w.size-1, "the last %d entries are missing", w.size-w.next)
 	}
+	w.compareAnchors()
+}
+
+// compareAnchors reports that the largest anchored checkpoint is out of reach.
+func (w *walker) compareAnchors() {
+	var most int64
 	for _, p := range w.points {
-		if p.anchored && p.size > w.size {
-			w.report(RolledBack, w.size, p.size-1, "the database knows %d checkpoints, the anchor %d: it is an older copy, or its end was cut off", w.size, p.size)
-			return // the largest says it all, and they are many
+		if p.anchored {
+			most = max(most, p.size)
 		}
+	}
+	switch {
+	case most <= w.size:
+	case w.found == 0 && len(w.head.Note) == 0:
+		w.report(LogDeleted, 0, most-1, "the database knows no checkpoint, the anchor %d", most)
+	default:
+		w.report(RolledBack, w.size, most-1, "the database knows %d checkpoints, the anchor %d: it is an older copy, or its end was cut off", w.size, most)
 	}
 }
 
@@ -348,7 +370,12 @@ func (w *walker) extend(r *run, seq, by int64, flush func()) {
 }
 
 func (w *walker) closeExtra() {
-	if r := w.extra; r.open {
+	switch r := w.extra; {
+	case !r.open:
+	case r.first < 0:
+		place := Place{Log: w.log, First: -1, Last: -1, What: fmt.Sprintf("entries %d to %d", r.first, r.last)}
+		w.v.report.add(Inserted, place, "no log begins before entry 0")
+	default:
 		w.report(Inserted, r.first, r.last, "no checkpoint of this log reaches these entries")
 	}
 	w.extra.open = false
