@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -92,14 +93,22 @@ func (h *Handler) group(v slog.Value, k Kind, l Level) (slog.Value, bool) {
 
 // any masks what slog passes through as it is. Handlers print such a value either as JSON or with %+v, so
 // both forms of the masked copy have to be clean, or the masked text takes its place.
-func (h *Handler) any(key string, v slog.Value, k Kind, l Level) (slog.Value, bool) {
+func (h *Handler) any(key string, v slog.Value, k Kind, l Level) (masked slog.Value, changed bool) {
+	defer func() { // a value whose methods panic is a value we do not understand
+		if recover() != nil {
+			masked, changed = slog.StringValue(fixed), true
+		}
+	}()
 	switch x := v.Any().(type) {
 	case nil:
 		return v, false
 	case Masker:
 		return slog.StringValue(x.MaskAt(min(l, Partial))), true
 	case error:
-		return h.text(key, v, x.Error(), k, l)
+		if masked, changed = h.text(key, v, x.Error(), k, l); !changed && marshals(x) {
+			return slog.StringValue(x.Error()), true
+		}
+		return masked, changed
 	case json.RawMessage:
 		return h.text(key, v, string(x), k, l)
 	case []byte:
@@ -119,6 +128,15 @@ func (h *Handler) any(key string, v slog.Value, k Kind, l Level) (slog.Value, bo
 		return slog.StringValue(string(appendText(nil, text, h.p, l))), true
 	}
 	return slog.AnyValue(copied), true
+}
+
+// marshals reports errors that handlers print by other means than Error.
+func marshals(err error) bool {
+	switch err.(type) {
+	case json.Marshaler, encoding.TextMarshaler:
+		return true
+	}
+	return false
 }
 
 // copyAny masks a copy of whatever x holds.

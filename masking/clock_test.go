@@ -1,0 +1,5 @@
+package masking_test
+
+import "time"
+
+func now() time.Time { return time.Now() }
