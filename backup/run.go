@@ -55,7 +55,7 @@ func (r *Repository) Run(ctx context.Context, opts RunOptions) (Snapshot, error)
 func (r *Repository) record(ctx context.Context, action string, s Snapshot) error {
 	err := r.cfg.Record.Record(ctx, action,
 		slog.String("dataset", s.DataSet), slog.Uint64("snapshot", uint64(s.ID)),
-		slog.String("hash", s.Hash), slog.Int64("rows", s.Rows))
+		slog.String("hash", s.Hash), slog.Int64("count", s.Rows))
 	if err != nil {
 		return fmt.Errorf("backup: record %s of snapshot %d: %w", action, s.ID, err)
 	}
