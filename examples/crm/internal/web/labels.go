@@ -3,6 +3,7 @@ package web
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Names that come from the data are shown in words where the pages have words for
@@ -28,6 +29,15 @@ func roleKey(name string) string {
 	return map[string]string{
 		"sales": "role.sales", "manager": "role.manager", "system": "role.system", "security": "role.security", "auditor": "role.auditor",
 	}[name]
+}
+
+// roles is a list of roles in words.
+func (w words) roles(lang, names string) string {
+	list := strings.Split(names, ",")
+	for i, name := range list {
+		list[i] = w.label(lang, roleKey, strings.TrimSpace(name))
+	}
+	return strings.Join(list, w.say(lang, "list.comma"))
 }
 
 func actionKey(name string) string { return actionKeys()[name] }

@@ -65,6 +65,7 @@ func (a *app) functions(lang string) template.FuncMap {
 		"number":    number,
 		"field":     func(name string) string { return a.words.label(lang, fieldKey, name) },
 		"role":      func(name string) string { return a.words.label(lang, roleKey, name) },
+		"roles":     func(names string) string { return a.words.roles(lang, names) },
 		"action":    func(name string) string { return a.words.label(lang, actionKey, name) },
 		"actions":   actions,
 		"result":    func(name string) string { return a.words.label(lang, resultKey, name) },

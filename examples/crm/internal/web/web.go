@@ -37,7 +37,7 @@ type Config struct {
 	DemoLogins []Login          // shown on the login page
 }
 
-// A Login is one of the demo's.
+// A Login is one of the demo's; Role is one role or several with commas between.
 type Login struct{ Login, Password, Role string }
 
 // app is the pages at work.
