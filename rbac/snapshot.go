@@ -1,0 +1,102 @@
+package rbac
+
+import (
+	"slices"
+	"sort"
+)
+
+// snapshot is one version of the policy, compiled. It never changes: a new version is a new snapshot, so
+// there is no cache to go stale and no moment without a policy.
+type snapshot struct {
+	version  int64
+	engine   *engine
+	rules    map[ruleKey][]*rule
+	fields   map[fieldKey][]*fieldRule
+	assigned map[userKey]*roleSet
+	nobody   *roleSet // only Everyone
+	roles    []string // by number; 0 is Everyone
+	ordered  []*rule  // as in the policy, for explanations
+}
+
+type ruleKey struct {
+	role   int
+	res    *resource
+	action string
+}
+
+type fieldKey struct {
+	role int
+	col  *column // nil means every field of res
+	res  *resource
+}
+
+type userKey struct{ tenant, user string }
+
+// roleSet is what a user's assignments come to: the roles and all they inherit.
+type roleSet struct {
+	ids    []int
+	names  []string
+	hidden map[*resource]map[string]bool // columns these roles never see
+}
+
+type rule struct {
+	Rule
+	role int
+	res  *resource
+	cond *node
+}
+
+type fieldRule struct {
+	FieldRule
+	cond *node
+}
+
+func (s *snapshot) rolesOf(tenant, user string) *roleSet {
+	if set := s.assigned[userKey{tenant, user}]; set != nil {
+		return set
+	}
+	return s.nobody
+}
+
+// rulesFor calls f for each rule of the caller's roles, until f returns false.
+func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func(*rule) bool) {
+	for _, role := range roles.ids {
+		for _, r := range s.rules[ruleKey{role, res, action}] {
+			if !f(r) {
+				return
+			}
+		}
+	}
+}
+
+// newSnapshot validates and compiles a policy. Any mistake refuses the whole policy: leaving out the rule
+// that cannot be read would open what it forbids.
+func newSnapshot(p Policy, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
+	s := &snapshot{
+		version: p.Version, rules: map[ruleKey][]*rule{}, fields: map[fieldKey][]*fieldRule{},
+		assigned: map[userKey]*roleSet{}, roles: []string{Everyone},
+	}
+	b := &builder{snapshot: s, resources: res, langs: langs, number: map[string]int{Everyone: 0}}
+	for _, step := range []func(Policy) error{b.addRoles, b.addRules, b.addFields, b.addAssignments} {
+		if err := step(p); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// set makes the roleSet of some directly assigned roles.
+func (s *snapshot) set(direct []int) *roleSet {
+	set := &roleSet{ids: []int{0}}
+	for _, role := range direct {
+		for _, id := range s.engine.inherited[role] {
+			if !slices.Contains(set.ids, id) {
+				set.ids = append(set.ids, id)
+				set.names = append(set.names, s.roles[id])
+			}
+		}
+	}
+	sort.Ints(set.ids)
+	sort.Strings(set.names)
+	return set
+}
