@@ -65,6 +65,8 @@ func (a *Authorizer) registerCallbacks(db *gorm.DB) error {
 	for _, op := range ops {
 		errs = append(errs, op.before.Register("confide:rbac:"+op.name, a.guard(op.name)), op.after.Register("confide:rbac:"+op.name+":done", release))
 	}
+	// What opens sealed values after a query has statements of its own as well.
+	errs = append(errs, cb.Query().After("gorm:query").Before("confide:privacy:opened").Register("confide:rbac:query:opened", release))
 	for _, err := range errs {
 		if err != nil {
 			return fmt.Errorf("rbac: register callbacks: %w", err)
