@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/backup"
+	"github.com/confide-go/confide/backup/dirstore"
+	"github.com/confide-go/confide/backup/sqlsource"
+	"github.com/confide-go/confide/examples/crm/internal/book"
+)
+
+// subjectKeys is the table whose rows must not outlive an erasure. Snapshots of
+// the data are kept; of this table only the newest one is.
+const subjectKeys = "confide_subject_keys"
+
+// repositories opens the two repositories of the app: the data, and the keys of
+// the people in it.
+func (a *app) repositories(ctx context.Context) (data, keys *backup.Repository, err error) {
+	pool, err := a.db.DB()
+	if err != nil {
+		return nil, nil, err
+	}
+	open := func(dir, set string, tables sqlsource.Config) (*backup.Repository, error) {
+		tables.DB, tables.Engine = pool, a.db.Name()
+		source, err := sqlsource.New(tables)
+		if err != nil {
+			return nil, err
+		}
+		store, err := dirstore.Open(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		return backup.Open(ctx, backup.Config{Source: source, Store: store, KEK: a.kek, DataSet: set, Record: a.log})
+	}
+	if data, err = open(a.folder.dataBackups(), "data", sqlsource.Config{Exclude: []string{subjectKeys}}); err != nil {
+		return nil, nil, err
+	}
+	keys, err = open(a.folder.keyBackups(), "keys", sqlsource.Config{Include: []string{subjectKeys}})
+	return data, keys, err
+}
+
+// backupRun is the verb `backup run`.
+func backupRun(ctx context.Context, c *command) error {
+	return withApp(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
+		if err := a.finishErasures(ctx); err != nil {
+			return err
+		}
+		data, keys, err := a.repositories(ctx)
+		if err != nil {
+			return err
+		}
+		// The data first: whoever is in it has a key by then, so that the keys that
+		// follow fit.
+		show := newProgress(c.stderr, "backup")
+		s, err := data.Run(ctx, backup.RunOptions{Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
+		show.done()
+		if err != nil {
+			return err
+		}
+		if err := copyKeys(ctx, keys); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stdout, "snapshot %d: %d rows of %d tables, %d bytes stored\n", s.ID, s.Rows, len(s.Tables), s.Stored)
+		return nil
+	})
+}
+
+// copyKeys backs the subjects' keys up and removes every older copy: a key that
+// has been destroyed must not come back from one.
+func copyKeys(ctx context.Context, keys *backup.Repository) error {
+	if _, err := keys.Run(ctx, backup.RunOptions{}); err != nil {
+		return fmt.Errorf("back up the subjects' keys: %w", err)
+	}
+	if _, err := keys.Prune(ctx, backup.PruneOptions{Keep: 1}); err != nil {
+		return fmt.Errorf("remove older copies of the subjects' keys: %w", err)
+	}
+	return nil
+}
+
+// backupList is the verb `backup list`.
+func backupList(ctx context.Context, c *command) error {
+	return withApp(operatorFor(ctx, "backup list"), c, func(ctx context.Context, a *app) error {
+		data, _, err := a.repositories(ctx)
+		if err != nil {
+			return err
+		}
+		list, err := data.List(ctx)
+		for _, s := range list {
+			fmt.Fprintf(c.stdout, "%4d  %s  %8d rows  %10d bytes\n", s.ID, s.Time.UTC().Format(time.RFC3339), s.Rows, s.Stored)
+		}
+		return found(err, backup.ErrDamaged)
+	})
+}
+
+// backupVerify is the verb `backup verify`.
+func backupVerify(ctx context.Context, c *command) error {
+	id, err := c.snapshot(backup.Every)
+	if err != nil {
+		return err
+	}
+	return withApp(operatorFor(ctx, "backup verify"), c, func(ctx context.Context, a *app) error {
+		data, keys, err := a.repositories(ctx)
+		if err != nil {
+			return found(err, backup.ErrDamaged)
+		}
+		heads, err := a.recordedSnapshots(ctx)
+		if err != nil {
+			return err
+		}
+		show := newProgress(c.stderr, "verify")
+		report, err := data.Verify(ctx, id, backup.VerifyOptions{Heads: heads["data"], Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
+		show.done()
+		keyReport, keyErr := keys.Verify(ctx, backup.Newest, backup.VerifyOptions{Heads: heads["keys"]})
+		for _, d := range append(report.Damage, keyReport.Damage...) {
+			fmt.Fprintln(c.stdout, d)
+		}
+		if err := errors.Join(err, keyErr); err != nil {
+			return found(err, backup.ErrDamaged)
+		}
+		fmt.Fprintf(c.stdout, "%d snapshots, %d objects, %d rows: everything is there and unchanged\n", len(report.Snapshots), report.Objects, report.Rows)
+		return nil
+	})
+}
+
+// recordedSnapshots asks the audit log which snapshots there must be, by data
+// set: a store cannot hide one that the log knows.
+func (a *app) recordedSnapshots(ctx context.Context) (map[string][]backup.Head, error) {
+	heads := map[string][]backup.Head{}
+	for e, err := range a.log.Events(ctx, audit.Query{Tenant: book.Tenant, Action: "backup.run"}) {
+		if err != nil {
+			return nil, err
+		}
+		var set string
+		var head backup.Head
+		for _, attr := range e.Attrs {
+			switch attr.Key {
+			case "dataset":
+				set = attr.Value.String()
+			case "hash":
+				head.Hash = attr.Value.String()
+			case "snapshot":
+				head.ID = backup.ID(attr.Value.Int64())
+			}
+		}
+		// The newest of a set says everything: each manifest names its predecessor.
+		if set != "" && len(heads[set]) == 0 {
+			heads[set] = []backup.Head{head}
+		}
+	}
+	return heads, nil
+}
+
+// snapshot reads the number of a snapshot from the arguments.
+func (c *command) snapshot(otherwise backup.ID) (backup.ID, error) {
+	switch len(c.args) {
+	case 0:
+		return otherwise, nil
+	case 1:
+		if n, err := strconv.ParseUint(c.args[0], 10, 63); err == nil && n > 0 {
+			return backup.ID(n), nil
+		}
+	}
+	return 0, fmt.Errorf("%w: give the number of one snapshot, as `crm backup list` shows it", errUsage)
+}
+
+// withApp opens the app, does the work, and closes it.
+func withApp(ctx context.Context, c *command, work func(context.Context, *app) error) error {
+	a, err := open(ctx, c)
+	if err != nil {
+		return err
+	}
+	return errors.Join(work(ctx, a), a.close())
+}
+
+// existing refuses a data folder that is not there: a check of nothing must not
+// end well.
+func (c *command) existing() error {
+	if c.db != "" {
+		return nil
+	}
+	if _, err := os.Stat(folder(c.data).database()); err != nil {
+		return fmt.Errorf("there is no database in %s; give the data folder with -data", c.data)
+	}
+	return nil
+}
+
+// found marks an error as something that a check found.
+func found(err, kind error) error {
+	if errors.Is(err, kind) {
+		return fmt.Errorf("%w: %w", errFound, err)
+	}
+	return err
+}

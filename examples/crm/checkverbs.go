@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/confide-go/confide/audit"
+)
+
+// auditVerify is the verb `audit verify`.
+func auditVerify(ctx context.Context, c *command) error {
+	if len(c.args) > 0 {
+		return fmt.Errorf("%w: audit verify takes no arguments", errUsage)
+	}
+	if err := c.existing(); err != nil {
+		return err
+	}
+	return withApp(operatorFor(ctx, "audit verify"), c, func(ctx context.Context, a *app) error {
+		ok, err := a.verifyLog(ctx, c)
+		if err == nil && !ok {
+			err = fmt.Errorf("%w: the audit log is not what was written", errFound)
+		}
+		return err
+	})
+}
+
+// verifyLog checks the log as it is, before anything of this run is sealed into
+// it: sealing on top of a broken log would only add to the confusion.
+func (a *app) verifyLog(ctx context.Context, c *command) (ok bool, err error) {
+	report, err := a.log.Verify(ctx, audit.VerifyOptions{})
+	if err != nil {
+		return false, err
+	}
+	for _, b := range report.Breaks {
+		fmt.Fprintf(c.stdout, "%s at %s: %s\n", b.Kind, b.Place, b.Detail)
+	}
+	switch {
+	case !report.OK:
+		fmt.Fprintf(c.stdout, "%d breaks in a log of %d events\n", len(report.Breaks), report.Size)
+	case !report.Anchored:
+		fmt.Fprintf(c.stdout, "UNANCHORED: %d events fit together, but there is nothing outside the database to compare them with\n", report.Size)
+	default:
+		fmt.Fprintf(c.stdout, "%d events: chain, tree, signatures and anchors fit\n", report.Size)
+	}
+	return report.OK, nil
+}
+
+// doctor is the verb `doctor`.
+func doctor(ctx context.Context, c *command) error {
+	if len(c.args) > 0 {
+		return fmt.Errorf("%w: doctor takes no arguments", errUsage)
+	}
+	if err := c.existing(); err != nil {
+		return err
+	}
+	return withApp(operatorFor(ctx, "doctor"), c, func(ctx context.Context, a *app) error {
+		findings, err := a.vault.Doctor(ctx, a.db)
+		if err != nil {
+			return err
+		}
+		for _, f := range findings {
+			fmt.Fprintln(c.stdout, f)
+		}
+		if err := a.authz.MustCover(ctx, a.db); err != nil {
+			return err
+		}
+		ok, err := a.verifyLog(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(findings) > 0 || !ok {
+			return fmt.Errorf("%w: see above", errFound)
+		}
+		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards and log are in order")
+		return nil
+	})
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/internal/durable"
+	"github.com/confide-go/confide/privacy/keyfile"
+)
+
+// A folder is the data folder: what is where.
+//
+//	crm.db               the database, if it is SQLite
+//	keys/kek.json        the key encryption key; whoever has it and the rest has everything
+//	keys/audit.sealed    the log's signing key, sealed by the KEK
+//	keys/audit.pub       the key to check the log with; not secret
+//	anchors/             signed checkpoints of the log, outside the database
+//	backups/data/        snapshots of everything but the customers' keys
+//	backups/erasures     the erasure ledger, see ledger.go
+//	backups/keys/        the newest snapshot of the customers' keys, and only that
+type folder string
+
+func (f folder) database() string    { return filepath.Join(string(f), "crm.db") }
+func (f folder) kek() string         { return filepath.Join(string(f), "keys", "kek.json") }
+func (f folder) auditKey() string    { return filepath.Join(string(f), "keys", "audit.sealed") }
+func (f folder) auditPublic() string { return filepath.Join(string(f), "keys", "audit.pub") }
+func (f folder) anchors() string     { return filepath.Join(string(f), "anchors", "audit") }
+func (f folder) dataBackups() string { return filepath.Join(string(f), "backups", "data") }
+func (f folder) keyBackups() string  { return filepath.Join(string(f), "backups", "keys") }
+func (f folder) erasures() string    { return filepath.Join(string(f), "backups", "erasures") }
+func (f folder) demoMarker() string  { return filepath.Join(string(f), "demo.txt") }
+func (f folder) directories() []string {
+	return []string{"keys", "anchors", "backups/data", "backups/keys"}
+}
+
+// prepare makes the folders that are missing, for their owner only.
+func (f folder) prepare() error {
+	if err := durable.MkdirAll(string(f), 0o700); err != nil {
+		return err
+	}
+	for _, dir := range f.directories() {
+		if err := durable.MkdirAll(filepath.Join(string(f), dir), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openKEK opens the key file. It makes one only for a folder that has no
+// database yet: a database whose key file is missing needs the right one back,
+// not a new one.
+func (f folder) openKEK(fresh bool) (tink.AEADWithContext, error) {
+	if fresh {
+		return keyfile.OpenOrCreate(f.kek(), passphrase())
+	}
+	kek, err := keyfile.Open(f.kek(), passphrase())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the key file %s is missing, but there is data: bring the file back from where you keep its copy", f.kek())
+	}
+	return kek, err
+}
+
+// passphrase of the key file; without one the file's permissions are all that
+// protects it.
+func passphrase() []byte {
+	if p := os.Getenv("CONFIDE_PASSPHRASE"); p != "" {
+		return []byte(p)
+	}
+	return nil
+}
+
+// auditContext binds the sealed signing key to what it is.
+func auditContext() []byte { return []byte("confide crm audit signing key v1") }
+
+// openAuditKey opens the log's signing key, making it for a new folder.
+func (f folder) openAuditKey(ctx context.Context, kek tink.AEADWithContext) (note.Signer, note.Verifier, error) {
+	sealed, err := os.ReadFile(f.auditKey())
+	if errors.Is(err, fs.ErrNotExist) {
+		if sealed, err = f.makeAuditKey(ctx, kek); err != nil {
+			return nil, nil, err
+		}
+	} else if err != nil {
+		return nil, nil, fmt.Errorf("read the log's signing key: %w", err)
+	}
+	skey, err := kek.DecryptWithContext(ctx, sealed, auditContext())
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the log's signing key %s: it does not belong to the key file", f.auditKey())
+	}
+	public, err := os.ReadFile(f.auditPublic())
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the log's public key: %w", err)
+	}
+	signer, err := note.NewSigner(string(skey))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the log's signing key is damaged: %s", f.auditKey())
+	}
+	verifier, err := note.NewVerifier(string(public))
+	if err != nil {
+		return nil, nil, fmt.Errorf("the log's public key is damaged: %s", f.auditPublic())
+	}
+	return signer, verifier, nil
+}
+
+// makeAuditKey writes the public key first: the sealed one decides which of two
+// processes made the key, and whoever reads it then finds the public one.
+func (f folder) makeAuditKey(ctx context.Context, kek tink.AEADWithContext) ([]byte, error) {
+	skey, vkey, err := audit.GenerateKey("confide-crm")
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := kek.EncryptWithContext(ctx, []byte(skey), auditContext())
+	if err != nil {
+		return nil, fmt.Errorf("seal the log's signing key: %w", err)
+	}
+	if err := durable.Create(f.auditPublic(), []byte(vkey), 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, err
+	} else if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s exists without %s: wait if another process is starting, else bring the sealed key back", f.auditPublic(), f.auditKey())
+	}
+	return sealed, durable.Create(f.auditKey(), sealed, 0o600)
+}

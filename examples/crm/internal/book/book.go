@@ -1,0 +1,93 @@
+// Package book is the customer book: the tables of the CRM and what in them is
+// sealed, searchable and guarded. It is the place to look for "what is stored
+// how".
+package book
+
+import (
+	"crypto/rand"
+	"time"
+
+	"github.com/confide-go/confide/privacy"
+)
+
+// Tenant is the one tenant of the example app.
+const Tenant = "main"
+
+// A Customer is a person or company that buys. Everything that describes the
+// person is sealed under the person's own key; what the app sorts, scopes and
+// counts by is not.
+type Customer struct {
+	ID       string `gorm:"primaryKey;size:36" privacy:"subject=customer"`
+	TenantID string `gorm:"size:36;not null;index"`
+	OwnerID  string `gorm:"size:36;not null;index"`
+	Hidden   bool   `gorm:"not null"`
+	Country  string `gorm:"size:80;not null"`
+
+	FirstName  privacy.String `privacy:"mask=name"`
+	LastName   privacy.String `privacy:"mask=name"`
+	Company    privacy.String `privacy:"mask=name"`
+	Email      privacy.String `privacy:"mask=email"`
+	Phone      privacy.String `privacy:"mask=phone"`
+	Fax        privacy.String `privacy:"mask=phone"`
+	Address    privacy.String `privacy:"mask=address"`
+	City       privacy.String `privacy:"mask=address"`
+	State      privacy.String `privacy:"mask=address"`
+	PostalCode privacy.String `privacy:"mask=address"`
+
+	LastNameIndex privacy.Index `gorm:"index" privacy:"of=LastName,norm=text"`
+	CompanyIndex  privacy.Index `gorm:"index" privacy:"of=Company,norm=text"`
+	EmailIndex    privacy.Index `gorm:"index" privacy:"of=Email,norm=email"`
+	PhoneIndex    privacy.Index `gorm:"index" privacy:"of=Phone,norm=phone"`
+	FaxIndex      privacy.Index `gorm:"index" privacy:"of=Fax,norm=phone"`
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// An Invoice belongs to a customer; its billing address is that person's data,
+// sealed under that person's key.
+type Invoice struct {
+	ID         string    `gorm:"primaryKey;size:36"`
+	TenantID   string    `gorm:"size:36;not null;index"`
+	CustomerID string    `gorm:"size:36;not null;index" privacy:"subject=customer"`
+	OwnerID    string    `gorm:"size:36;not null;index"` // the customer's owner, kept equal in the same transaction
+	Hidden     bool      `gorm:"not null"`               // likewise
+	Date       time.Time `gorm:"not null;index"`
+	Cents      int64     `gorm:"not null"`
+	Country    string    `gorm:"size:80;not null"`
+
+	Address    privacy.String `privacy:"mask=address"`
+	City       privacy.String `privacy:"mask=address"`
+	State      privacy.String `privacy:"mask=address"`
+	PostalCode privacy.String `privacy:"mask=address"`
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// A User is a member of the staff who may sign in.
+type User struct {
+	ID        string `gorm:"primaryKey;size:36" privacy:"subject=user"`
+	TenantID  string `gorm:"size:36;not null;index"`
+	ManagerID string `gorm:"size:36;not null;index"` // "" at the top
+	Title     string `gorm:"size:80;not null"`
+	Disabled  bool   `gorm:"not null"`
+	Password  string `gorm:"size:200;not null"` // argon2id; "" means that nobody can sign in with it
+
+	FirstName privacy.String `privacy:"mask=name"`
+	LastName  privacy.String `privacy:"mask=name"`
+	Email     privacy.String `privacy:"mask=email"`
+	Phone     privacy.String `privacy:"mask=phone"`
+
+	EmailIndex privacy.Index `gorm:"uniqueIndex" privacy:"of=Email,norm=email"`
+
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// Models lists all tables of the book.
+func Models() []any { return []any{&Customer{}, &Invoice{}, &User{}} }
+
+// NewID makes the key of a new row. Rows need their key before they are stored:
+// it is part of what their sealed values are bound to.
+func NewID() string { return rand.Text() }

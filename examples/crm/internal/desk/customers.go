@@ -1,0 +1,152 @@
+package desk
+
+import (
+	"context"
+	"strings"
+	"unicode"
+
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/examples/crm/internal/book"
+	"github.com/confide-go/confide/examples/crm/internal/who"
+	"github.com/confide-go/confide/privacy"
+)
+
+// Customers returns a page of the customers the caller may see.
+func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, error) {
+	seesHidden, err := d.may(ctx, "view_hidden", &book.Customer{TenantID: who.From(ctx).Tenant, OwnerID: who.From(ctx).ID})
+	if err != nil {
+		return CustomerPage{}, err
+	}
+	matching := func() *gorm.DB {
+		tx := d.db(ctx).Model(&book.Customer{})
+		if !seesHidden || !q.ShowHidden {
+			tx = tx.Where("hidden = ?", false)
+		}
+		if s := strings.TrimSpace(q.Search); s != "" {
+			tx = tx.Where(d.search(s))
+		}
+		return tx
+	}
+	var total int64
+	if err := matching().Count(&total).Error; err != nil {
+		return CustomerPage{}, clarify(err)
+	}
+	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: seesHidden}
+	var rows []book.Customer
+	err = matching().Order("created_at").Order("id").Limit(PageSize).Offset((page.Page - 1) * PageSize).Find(&rows).Error
+	if err != nil {
+		return CustomerPage{}, clarify(err)
+	}
+	page.Customers, err = d.show(ctx, rows, "customer list")
+	return page, err
+}
+
+// search is the condition for what a person typed into the search box: an e-mail
+// address, a phone number, a last name or a company. Each is an exact match on
+// a blind index; which of them the text is can be seen from its form.
+func (d *Desk) search(s string) *gorm.DB {
+	value := privacy.New(s)
+	switch {
+	case strings.Contains(s, "@"):
+		return d.DB.Where("email = ?", value)
+	case isNumber(s):
+		return d.DB.Where("phone = ?", value).Or("fax = ?", value)
+	}
+	words := strings.Fields(s)
+	return d.DB.Where("last_name = ?", value).Or("company = ?", value).Or("last_name = ?", privacy.New(words[len(words)-1]))
+}
+
+// isNumber reports whether a text is digits and what people write between them.
+func isNumber(s string) bool {
+	digits := 0
+	for _, r := range s {
+		switch {
+		case unicode.IsDigit(r):
+			digits++
+		case !strings.ContainsRune("+-()/. \u3000\u00a0（）－＋", r):
+			return false
+		}
+	}
+	return digits >= 4
+}
+
+// Customer returns one customer, ErrNotFound if the caller may not see it.
+func (d *Desk) Customer(ctx context.Context, id string) (Customer, error) {
+	row, err := d.customer(d.db(ctx), id)
+	if err != nil {
+		return Customer{}, err
+	}
+	shown, err := d.show(ctx, []book.Customer{*row}, "customer page")
+	if err != nil {
+		return Customer{}, err
+	}
+	return shown[0], nil
+}
+
+func (d *Desk) customer(tx *gorm.DB, id string) (*book.Customer, error) {
+	var row book.Customer
+	if err := tx.Where("id = ?", id).First(&row).Error; err != nil {
+		return nil, clarify(err)
+	}
+	return &row, nil
+}
+
+// show makes rows into what the caller may see of them.
+func (d *Desk) show(ctx context.Context, rows []book.Customer, purpose string) ([]Customer, error) {
+	shown, err := cells(ctx, d, rows, CustomerFields(), purpose)
+	if err != nil {
+		return nil, err
+	}
+	owners := make([]string, len(rows))
+	for i, row := range rows {
+		owners[i] = row.OwnerID
+	}
+	names, err := d.colleagues(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Customer, len(rows))
+	for i, row := range rows {
+		list[i] = Customer{
+			ID: row.ID, OwnerID: row.OwnerID, Owner: names[row.OwnerID], Hidden: row.Hidden, Country: row.Country,
+			Erased: row.LastName.IsErased(), Cells: shown[i], Updated: row.UpdatedAt,
+		}
+		if list[i].Can, err = d.rights(ctx, &rows[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (d *Desk) rights(ctx context.Context, row *book.Customer) (r Rights, err error) {
+	if row.LastName.IsErased() {
+		return r, nil
+	}
+	if r.Update, err = d.may(ctx, "update", row); err != nil {
+		return r, err
+	}
+	if r.Hide, err = d.may(ctx, "hide", row); err != nil {
+		return r, err
+	}
+	r.Reveal, err = d.may(ctx, "reveal", row)
+	return r, err
+}
+
+// Reveal returns one value in full, if the caller may see it and the log has
+// taken down who asked for what and why.
+func (d *Desk) Reveal(ctx context.Context, id, field, purpose string) (string, error) {
+	row, err := d.customer(d.db(ctx), id)
+	if err != nil {
+		return "", err
+	}
+	value := row.Sealed(field)
+	if value == nil {
+		return "", ErrNotFound
+	}
+	if purpose = strings.TrimSpace(purpose); len([]rune(purpose)) < 5 {
+		return "", invalid("give a reason of at least five characters")
+	}
+	text, err := value.Reveal(ctx, purpose)
+	return text, clarify(err)
+}

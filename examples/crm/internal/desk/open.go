@@ -1,0 +1,89 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/examples/crm/internal/book"
+	"github.com/confide-go/confide/examples/crm/internal/who"
+	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/rbac"
+)
+
+// Config says what a desk stands on. All fields are required.
+type Config struct {
+	DB    *gorm.DB // with the plugins of the other three
+	Vault *privacy.Vault
+	Authz *rbac.Authorizer
+	Log   *audit.Log
+
+	Policies rbac.PolicyStore // the one of Authz
+}
+
+// A Desk answers for the pages and the command line.
+type Desk struct {
+	Config
+
+	mu    sync.Mutex
+	names map[string]ownName
+}
+
+// New returns a desk.
+func New(c Config) *Desk { return &Desk{Config: c, names: map[string]ownName{}} }
+
+// db is the database for the caller in ctx.
+func (d *Desk) db(ctx context.Context) *gorm.DB { return d.DB.WithContext(ctx) }
+
+// inTx runs f in one transaction; what is recorded under its context commits or
+// vanishes with it.
+func (d *Desk) inTx(ctx context.Context, f func(ctx context.Context, tx *gorm.DB) error) error {
+	return d.db(ctx).Transaction(func(tx *gorm.DB) error {
+		ctx := rbac.WithTx(audit.WithTx(ctx, tx), tx)
+		return f(ctx, tx.WithContext(ctx))
+	})
+}
+
+// may reports whether the caller may do something, to decide what a page offers.
+// It leaves no trace, unlike must.
+func (d *Desk) may(ctx context.Context, action string, row any) (bool, error) {
+	views, err := d.Authz.View(ctx, row)
+	if err != nil {
+		return false, err
+	}
+	return views[0].Can(action), nil
+}
+
+// must is nil, or ErrDenied after the attempt has been recorded.
+func (d *Desk) must(ctx context.Context, action string, row any) error {
+	return clarify(d.Authz.Check(ctx, action, row))
+}
+
+// self is a row of the caller, for rights that are not about a certain row.
+func self(ctx context.Context) *book.User {
+	return &book.User{ID: who.From(ctx).ID, TenantID: who.From(ctx).Tenant}
+}
+
+// clarify turns the errors of the packages below into those of this one.
+func clarify(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		return ErrNotFound
+	case errors.Is(err, privacy.ErrErased):
+		return ErrErased
+	case errors.Is(err, rbac.ErrDenied):
+		return ErrDenied
+	}
+	return err
+}
+
+// pages returns how many pages a number of rows fills, at least one.
+func pages(total int) int { return max(1, (total+PageSize-1)/PageSize) }
+
+// onPage brings a page number a person typed into the range that exists.
+func onPage(page, total int) int { return min(max(1, page), pages(total)) }

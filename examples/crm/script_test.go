@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the test binary be the program: a script's `exec crm …` runs
+// main in a process of its own.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"crm": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// TestScripts runs every script in testdata: the program as a person would use
+// it, and as an attacker would.
+func TestScripts(t *testing.T) {
+	seeded := &seed{dir: t.TempDir()}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			for _, f := range []string{"customers", "employees", "invoices"} {
+				data, err := os.ReadFile("demo/" + f + ".csv")
+				if err != nil {
+					return err
+				}
+				if err := os.WriteFile(e.WorkDir+"/"+f+".csv", data, 0o600); err != nil {
+					return err
+				}
+			}
+			e.Values[visitorsKey{}], e.Values[seedKey{}] = visitors{}, seeded
+			e.Vars = append(e.Vars, "CONFIDE_DATA=data")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":  exits,
+			"serve":  serveCmd,
+			"stop":   stopCmd,
+			"signin": signinCmd,
+			"get":    getCmd,
+			"post":   postCmd,
+			"sql":    sqlCmd,
+			"holds":  holdsCmd,
+			"flip":   flipCmd,
+			"killed": killedCmd,
+
+			"seeded":    seededCmd,
+			"passwords": passwordsCmd,
+			"copydir":   copydirCmd,
+			"attacked":  attackedCmd,
+			"counts":    countsCmd,
+			"lines":     linesCmd,
+			"make":      makeCmd,
+			"private":   privateCmd,
+			"visitor":   visitorCmd,
+			"none":      noneCmd,
+			"normal":    normalCmd,
+		},
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Settings come from flags, and where a flag is not given from CONFIDE_*.
+type settings struct {
+	data string // folder for database, keys, anchors, backups
+	db   string // DSN; "" is a SQLite file in the data folder
+	lang string // "zh" or "en": of pages whose reader has not chosen
+	log  string // level of the log on standard error
+
+	addr    string // serve
+	demo    bool
+	tlsCert string
+	tlsKey  string
+
+	mapping   string // import: Heading=field,Heading=field
+	passwords string // import: file for the first passwords of new users
+
+	to string // backup restore
+}
+
+func parseFlags(v verb, s *settings, args []string, stderr io.Writer) ([]string, error) {
+	fs := flag.NewFlagSet("crm "+v.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&s.data, "data", env("DATA", "crm-data"), "data folder")
+	fs.StringVar(&s.db, "db", env("DB", ""), "database DSN (postgres://… or mysql://…); default: a SQLite file in the data folder")
+	fs.StringVar(&s.lang, "lang", env("LANG", "en"), "language of pages for readers who have not chosen one: zh or en")
+	fs.StringVar(&s.log, "log", env("LOG", "info"), "log level: debug, info, warn, error")
+	if v.flags != nil {
+		v.flags(fs, s)
+	}
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintf(stderr, "Usage: crm %s [flags] %s\n", v.name, v.usage)
+			fs.SetOutput(stderr)
+			fs.PrintDefaults()
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if s.lang != "zh" && s.lang != "en" {
+		return nil, fmt.Errorf("%w: -lang is zh or en", errUsage)
+	}
+	return fs.Args(), nil
+}
+
+func serveFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.addr, "addr", env("ADDR", "127.0.0.1:8080"), "address to serve on; other than loopback only with TLS")
+	fs.BoolVar(&s.demo, "demo", env("DEMO", "true") == "true", "load demo data into an empty database")
+	fs.StringVar(&s.tlsCert, "tls-cert", env("TLS_CERT", ""), "certificate file")
+	fs.StringVar(&s.tlsKey, "tls-key", env("TLS_KEY", ""), "key file of the certificate")
+}
+
+func importFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.mapping, "map", "", "headings that are not found by themselves: Heading=field,Heading=field")
+	fs.StringVar(&s.passwords, "passwords", "", "write first passwords of new users to this new file")
+}
+
+func restoreFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.to, "to", "", "data folder to create")
+}
+
+// env returns a CONFIDE_ variable.
+func env(name, otherwise string) string {
+	if v, ok := os.LookupEnv("CONFIDE_" + name); ok {
+		return v
+	}
+	return otherwise
+}
+
+// headings parses -map.
+func (s settings) headings() (map[string]string, error) {
+	m := map[string]string{}
+	if s.mapping == "" {
+		return m, nil
+	}
+	for _, pair := range strings.Split(s.mapping, ",") {
+		heading, field, ok := strings.Cut(pair, "=")
+		if !ok || heading == "" || field == "" {
+			return nil, fmt.Errorf("%w: -map takes Heading=field,Heading=field", errUsage)
+		}
+		m[strings.TrimSpace(heading)] = strings.TrimSpace(field)
+	}
+	return m, nil
+}

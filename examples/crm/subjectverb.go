@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/privacy"
+)
+
+// subjectErase is the verb `subject erase`.
+func subjectErase(ctx context.Context, c *command) error {
+	if len(c.args) != 1 || c.args[0] == "" {
+		return fmt.Errorf("%w: subject erase takes the id of one customer", errUsage)
+	}
+	if err := c.existing(); err != nil {
+		return err
+	}
+	subject := "customer:" + c.args[0]
+	return withApp(operatorFor(ctx, "subject erase"), c, func(ctx context.Context, a *app) error {
+		state, err := a.vault.Subject(ctx, a.db, subject)
+		if err != nil {
+			return err
+		}
+		switch state {
+		case privacy.NeverSeen:
+			return fmt.Errorf("there is no customer with this id")
+		case privacy.Erased:
+			fmt.Fprintln(c.stdout, "was erased before")
+		default:
+			// The ledger first: if this process dies, the next one finishes.
+			if err := a.folder.ledger(a.kek).add(ctx, subject, time.Now()); err != nil {
+				return err
+			}
+		}
+		if err := a.finishErasures(ctx); err != nil {
+			return err
+		}
+		// The backup of the keys still has the destroyed one.
+		_, keys, err := a.repositories(ctx)
+		if err != nil {
+			return err
+		}
+		if err := copyKeys(ctx, keys); err != nil {
+			return err
+		}
+		fmt.Fprintln(c.stdout, "erased: the key is destroyed, in the database and in the backups")
+		return nil
+	})
+}
+
+// finishErasures erases everybody the ledger names who is not erased yet.
+func (a *app) finishErasures(ctx context.Context) error {
+	entries, err := a.folder.ledger(a.kek).entries(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		state, err := a.vault.Subject(ctx, a.db, e.Subject)
+		if err != nil {
+			return err
+		}
+		if state == privacy.Erased {
+			continue
+		}
+		if err := a.erase(ctx, e.Subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) erase(ctx context.Context, subject string) error {
+	return a.inTx(ctx, func(ctx context.Context, tx *gorm.DB) error {
+		_, err := a.vault.Erase(ctx, tx, subject)
+		return err
+	})
+}
+
+// replayErasures brings a restored database to the state of the ledger and
+// returns how many people are erased in it.
+func (a *app) replayErasures(ctx context.Context) (int, error) {
+	if err := a.finishErasures(ctx); err != nil {
+		return 0, err
+	}
+	n, err := a.vault.ReplayErasures(ctx, a.db)
+	if err != nil {
+		return 0, err
+	}
+	return n, a.log.Record(ctx, "backup.promote", slog.Int("erased", n), slog.String("result", "ok"))
+}

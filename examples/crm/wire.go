@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/audit/fileanchor"
+	"github.com/confide-go/confide/audit/gormstore"
+	"github.com/confide-go/confide/examples/crm/internal/book"
+	"github.com/confide-go/confide/examples/crm/internal/desk"
+	"github.com/confide-go/confide/examples/crm/internal/duty"
+	"github.com/confide-go/confide/examples/crm/internal/who"
+	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/rbac"
+	"github.com/confide-go/confide/rbac/gormpolicy"
+)
+
+// An app is the CRM, put together: the one place where the packages of Confide
+// meet.
+type app struct {
+	folder folder
+	logger *slog.Logger
+	db     *gorm.DB
+	kek    tink.AEADWithContext
+	vault  *privacy.Vault
+	authz  *rbac.Authorizer
+	log    *audit.Log
+	desk   *desk.Desk
+}
+
+// open puts the CRM together on the data folder and database of the settings,
+// making what a new folder lacks.
+func open(ctx context.Context, c *command) (*app, error) {
+	logger, err := newLog(c.stderr, c.log)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{folder: folder(c.data), logger: logger}
+	_, missing := os.Stat(a.folder.database())
+	if err := a.folder.prepare(); err != nil {
+		return nil, err
+	}
+	if a.kek, err = a.folder.openKEK(c.db != "" || errors.Is(missing, os.ErrNotExist)); err != nil {
+		return nil, err
+	}
+	if a.db, err = openDatabase(c.settings, a.folder, logger); err != nil {
+		return nil, err
+	}
+	if err := a.wire(ctx); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// wire opens the packages in the order in which they need each other: the log
+// first, since the others write to it.
+func (a *app) wire(ctx context.Context) error {
+	if err := a.openLog(ctx); err != nil {
+		return err
+	}
+	policies, err := gormpolicy.Open(ctx, a.db)
+	if err != nil {
+		return err
+	}
+	a.authz, err = rbac.Open(ctx, rbac.Config{
+		Caller:   caller,
+		Attrs:    map[string]any{"reports": []string(nil)},
+		Policies: policies,
+		Resources: []rbac.Resource{
+			{Model: &book.Customer{}, Tenant: "tenant_id"},
+			{Model: &book.Invoice{}, Tenant: "tenant_id"},
+			{Model: &book.User{}, Tenant: "tenant_id"},
+		},
+		Record:    a.log,
+		Unguarded: []string{"crm_sessions"},
+	})
+	if err != nil {
+		return err
+	}
+	a.vault, err = privacy.Open(ctx, privacy.Config{
+		KEK:    a.kek,
+		Gate:   a.authz,
+		Record: a.log,
+		WithTx: audit.WithTx,
+		Region: env("REGION", "CN"),
+	})
+	if err != nil {
+		return err
+	}
+	for _, plugin := range []gorm.Plugin{a.vault, a.authz, a.log} {
+		if err := a.db.Use(plugin); err != nil {
+			return fmt.Errorf("database plugin %s: %w", plugin.Name(), err)
+		}
+	}
+	a.desk = desk.New(desk.Config{DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies})
+	return a.migrate(operator(ctx, "migrate the database"))
+}
+
+func (a *app) openLog(ctx context.Context) error {
+	store, err := gormstore.Open(ctx, a.db)
+	if err != nil {
+		return err
+	}
+	signer, verifier, err := a.folder.openAuditKey(ctx, a.kek)
+	if err != nil {
+		return err
+	}
+	anchor, err := fileanchor.Open(a.folder.anchors())
+	if err != nil {
+		return err
+	}
+	a.log, err = audit.Open(ctx, audit.Config{
+		Store: store, Signer: signer, Verifier: verifier, Anchor: anchor,
+		Actor: actor, Logger: a.logger, Interval: time.Second, Ignore: []string{"crm_sessions"},
+	})
+	return err
+}
+
+// migrate makes the tables and, in a new database, the first policy.
+func (a *app) migrate(ctx context.Context) error {
+	if err := a.vault.Migrate(ctx, a.db, book.Models()...); err != nil {
+		return err
+	}
+	if a.authz.Version() > 0 {
+		return nil
+	}
+	err := a.authz.Edit(ctx, func(p *rbac.Policy) error {
+		version := p.Version
+		*p = duty.Policy()
+		p.Version = version
+		return nil
+	})
+	if errors.Is(err, rbac.ErrConflict) { // another process was first
+		return a.authz.Reload(ctx)
+	}
+	return err
+}
+
+// close seals what has happened and lets go of the database.
+func (a *app) close() error {
+	var failed error
+	if a.log != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		defer cancel()
+		failed = a.log.Close()
+		if _, err := a.log.Seal(ctx); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("seal the audit log: %w", err))
+		}
+	}
+	if pool, err := a.db.DB(); err == nil {
+		failed = errors.Join(failed, pool.Close())
+	}
+	return failed
+}
+
+// caller tells rbac who is at work.
+func caller(ctx context.Context) (rbac.Caller, error) {
+	w := who.From(ctx)
+	return rbac.Caller{ID: w.ID, Tenant: w.Tenant, Attrs: map[string]any{"reports": w.Reports}}, nil
+}
+
+// actor tells the log who is at work.
+func actor(ctx context.Context) audit.Actor {
+	w := who.From(ctx)
+	return audit.Actor{ID: w.ID, Tenant: w.Tenant, IP: w.IP, Channel: w.Channel, RequestID: w.RequestID}
+}
+
+// operator is the person at the command line. Whoever holds the data folder and
+// the key file is asked for a reason, not for a right; the log has both.
+func operatorFor(ctx context.Context, verb string) context.Context { return operator(ctx, "crm "+verb) }
+
+func operator(ctx context.Context, reason string) context.Context {
+	ctx = who.With(ctx, who.Who{ID: "operator", Tenant: book.Tenant, Channel: "cli"})
+	return rbac.System(ctx, reason)
+}
