@@ -165,7 +165,7 @@ func (w *walker) walk(rv reflect.Value) {
 	case reflect.Struct:
 		if m := w.s.reg.byType[rv.Type()]; m != nil {
 			w.modelRow(m, rv)
-		} else if w.s.main != nil && len(w.s.stmt.Joins) == 0 && w.s.stmt.TableExpr == nil {
+		} else if w.s.main != nil && len(w.s.stmt.Joins) == 0 && !w.s.mixed {
 			w.otherRow(rv)
 		}
 		w.children(rv)
@@ -238,7 +238,7 @@ func (w *walker) otherRow(rv reflect.Value) {
 func (w *walker) mapRow(m map[string]any) {
 	var at place
 	bindable := false
-	if w.s.main != nil && len(w.s.stmt.Joins) == 0 && w.s.stmt.TableExpr == nil {
+	if w.s.main != nil && len(w.s.stmt.Joins) == 0 && !w.s.mixed {
 		at, bindable = w.placeOf(m)
 	}
 	for key, value := range m {

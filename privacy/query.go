@@ -87,7 +87,7 @@ func (s *scope) joins() error {
 		current := s.main
 		if rels := s.relations(j.Name); rels != nil {
 			current = s.reg.byType[rels[len(rels)-1].FieldSchema.ModelType]
-		} else if _, _, err := s.text(j.Name, j.Conds, s.main, false); err != nil {
+		} else if _, _, err := s.text(j.Name, j.Conds, s.main, joinCondition); err != nil {
 			return err
 		}
 		if j.Expression != nil {

@@ -98,10 +98,10 @@ func (s *scope) expr(e clause.Expression, current *model) (clause.Expression, er
 		exprs, err := s.exprs(x.Exprs, current)
 		return clause.Where{Exprs: exprs}, err
 	case clause.Expr:
-		text, vars, err := s.text(x.SQL, x.Vars, current, true)
+		text, vars, err := s.text(x.SQL, x.Vars, current, mayRewrite)
 		return clause.Expr{SQL: text, Vars: vars, WithoutParentheses: x.WithoutParentheses}, err
 	case clause.NamedExpr:
-		_, _, err := s.text(x.SQL, x.Vars, current, false)
+		_, _, err := s.text(x.SQL, x.Vars, current, checkOnly)
 		return e, err
 	case clause.Gt:
 		return e, s.ordering(x.Column, x.Value, current)
@@ -133,7 +133,7 @@ func (s *scope) columnOf(col any, current *model) (column, bool, error) {
 	switch c := col.(type) {
 	case clause.Column:
 		if c.Raw {
-			_, _, err := s.text(c.Name, nil, current, false)
+			_, _, err := s.text(c.Name, nil, current, checkOnly)
 			return column{}, false, err
 		}
 		q, n, ok := simpleName(c.Name)
@@ -148,7 +148,7 @@ func (s *scope) columnOf(col any, current *model) (column, bool, error) {
 	case string:
 		q, n, ok := simpleName(c)
 		if !ok {
-			_, _, err := s.text(c, nil, current, false)
+			_, _, err := s.text(c, nil, current, checkOnly)
 			return column{}, false, err
 		}
 		hit, ok := s.resolve(q, n, current)
@@ -164,7 +164,7 @@ func (s *scope) columnOf(col any, current *model) (column, bool, error) {
 		}
 		return column{}, false, nil
 	case clause.Expr:
-		_, _, err := s.text(c.SQL, c.Vars, current, false)
+		_, _, err := s.text(c.SQL, c.Vars, current, checkOnly)
 		return column{}, false, err
 	}
 	return column{}, false, nil
@@ -375,7 +375,7 @@ func (s *scope) subquery(sub *gorm.DB) error {
 func (s *scope) opaque(e clause.Expression, current *model) error {
 	tmp := &gorm.Statement{DB: s.stmt.DB, Table: s.stmt.Table, Schema: s.stmt.Schema, Context: s.stmt.Context, Clauses: map[string]clause.Clause{}}
 	e.Build(tmp)
-	_, _, err := s.text(tmp.SQL.String(), nil, current, false)
+	_, _, err := s.text(tmp.SQL.String(), nil, current, checkOnly)
 	return err
 }
 

@@ -3,14 +3,15 @@ package privacy
 import (
 	"database/sql"
 	"reflect"
+	"slices"
 	"strings"
 )
 
 // text returns the SQL to run in place of a fragment with its parameters. It rewrites "phone = ?",
 // "phone IN ?" and their negations where they stand as a condition of their own, leaves "phone IS NULL"
 // alone, and refuses every other mention of a sealed column.
-func (s *scope) text(text string, vars []any, current *model, mayRewrite bool) (string, []any, error) {
-	w := fragment{s: s, text: text, vars: vars, toks: tokenize(text), current: current, may: mayRewrite && !murky(text)}
+func (s *scope) text(text string, vars []any, current *model, mode textMode) (string, []any, error) {
+	w := fragment{s: s, text: text, vars: vars, toks: tokenize(text), current: current, mode: mode}
 	for i := 0; i < len(w.toks); {
 		next, err := w.step(i)
 		if err != nil {
@@ -31,6 +32,15 @@ func (s *scope) text(text string, vars []any, current *model, mayRewrite bool) (
 	w.newVars = append(w.newVars, vars[w.seen:]...)
 	return w.out.String(), w.newVars, nil
 }
+
+// A textMode says what a fragment is.
+type textMode uint8
+
+const (
+	checkOnly     textMode = iota // nothing can be put in its place
+	mayRewrite                    // a condition
+	joinCondition                 // "JOIN customers AS c ON …"
+)
 
 // operands checks one parameter, unless a rewritten condition took it.
 func (s *scope) operands(v any, current *model, taken map[any]bool) error {
@@ -58,7 +68,7 @@ type fragment struct {
 	toks    []token
 	vars    []any
 	current *model
-	may     bool
+	mode    textMode
 
 	changed bool
 	out     strings.Builder
@@ -93,6 +103,9 @@ func (w *fragment) table(i int, n sqlName) error {
 	if m == nil || i == 0 || !w.toks[i-1].is("FROM", "JOIN", "INTO", "UPDATE", "TABLE") {
 		return nil
 	}
+	if w.mode == joinCondition && w.toks[i-1].is("JOIN") && !slices.ContainsFunc(w.toks, func(t token) bool { return t.is("SELECT") }) {
+		return nil
+	}
 	return refuse(m.resource, "raw SQL reads or writes its table past the vault", "use the model, a *gorm.DB as subquery, or Joins")
 }
 
@@ -124,7 +137,7 @@ func (w *fragment) condition(n sqlName, hit column) (int, error) {
 		}
 		return end, nil
 	}
-	if !w.may {
+	if w.mode != mayRewrite || murky(w.text) {
 		return 0, refuse(hit.logical(), "conditions with names, comments or backslashes cannot be rewritten", "use a plain condition with ? parameters")
 	}
 	var values []any

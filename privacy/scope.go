@@ -19,6 +19,7 @@ type scope struct {
 	plain  map[string]bool   // aliases of tables without sealed columns
 	loose  []*model          // tables that stand in raw text under a name we could not read
 	nested bool              // a sealed table stands in a subquery of FROM
+	mixed  bool              // FROM is more than one table, so no row has one key
 	tenant *tenantIndex
 }
 
@@ -91,6 +92,10 @@ func (s *scope) addTableExpr() {
 		return
 	}
 	toks := tokenize(e.SQL)
+	if len(toks) > 0 {
+		end := readName(toks, 0).end
+		s.mixed = len(e.Vars) > 0 || len(toks) > end+2
+	}
 	for i, t := range toks {
 		m := s.reg.byTable[strings.ToLower(t.text)]
 		if t.kind != tokenName || m == nil || s.main == m {

@@ -28,10 +28,10 @@ func (s *scope) selectClause(sel clause.Select) ([]*sealedField, error) {
 	switch e := sel.Expression.(type) {
 	case nil:
 	case clause.Expr:
-		_, _, err := s.text(e.SQL, e.Vars, s.main, false)
+		_, _, err := s.text(e.SQL, e.Vars, s.main, checkOnly)
 		return s.stars(e.SQL), err
 	case clause.NamedExpr:
-		_, _, err := s.text(e.SQL, e.Vars, s.main, false)
+		_, _, err := s.text(e.SQL, e.Vars, s.main, checkOnly)
 		return s.stars(e.SQL), err
 	default:
 		return nil, s.opaque(sel.Expression, s.main)
@@ -133,10 +133,10 @@ func (s *scope) pick(text string, distinct bool) ([]*sealedField, error) {
 // byDefault returns the sealed columns of a query that selects nothing in particular. GORM then names the
 // columns of the model, or writes a star if it has none.
 func (s *scope) byDefault() []*sealedField {
-	if s.main != nil && s.stmt.TableExpr == nil {
+	if s.main != nil && !s.mixed {
 		return s.main.sealed
 	}
-	if s.stmt.Schema == nil || s.stmt.TableExpr != nil {
+	if s.stmt.Schema == nil || s.mixed {
 		return s.everything()
 	}
 	return nil

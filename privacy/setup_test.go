@@ -27,7 +27,7 @@ type Customer struct {
 	Email      privacy.String `privacy:"mask=email"`
 	EmailIndex privacy.Index  `gorm:"index" privacy:"of=Email,norm=email"`
 	Prefs      privacy.Value[Prefs]
-	Invoices   []Invoice
+	Invoices   []Invoice `gorm:"constraint:-"`
 }
 
 type Prefs struct {

@@ -19,6 +19,7 @@ type update struct {
 	scope   *scope
 	sealing sealing
 	set     clause.Set
+	row     string // the row that the model or the new values name, as they were given
 	jobs    map[int]*sealJob // by position in set
 }
 
@@ -51,6 +52,7 @@ func (v *Vault) beforeUpdate(db *gorm.DB) error {
 	}
 	u := &update{m: m, stmt: stmt, scope: s, jobs: map[int]*sealJob{}}
 	u.sealing = sealing{v: v, ctx: stmt.Context}
+	u.row = u.knownRow() // before GORM copies the new values into the model
 	if err := u.collect(); err != nil {
 		return err
 	}
@@ -201,15 +203,10 @@ func (u *update) byHand(a clause.Assignment) bool {
 // checkKey refuses a new primary key: the sealed fields of the row would not open any more.
 func (u *update) checkKey(a clause.Assignment) error {
 	for _, f := range u.m.pk {
-		if strings.EqualFold(f.DBName, a.Column.Name) {
-			rv := u.stmt.ReflectValue
-			if rv.Kind() == reflect.Struct {
-				if v, zero := f.ValueOf(u.stmt.Context, rv); !zero && idText(v) == idText(a.Value) {
-					continue
-				}
-			}
-			return refuse(u.m.resource+"."+f.DBName, "the sealed fields of a row are bound to it, so it cannot change", "create a new row and delete the old one")
+		if !strings.EqualFold(f.DBName, a.Column.Name) || len(u.m.pk) == 1 && u.row != "" && idText(a.Value) == u.row {
+			continue
 		}
+		return refuse(u.m.resource+"."+f.DBName, "the sealed fields of a row are bound to it, so it cannot change", "create a new row and delete the old one")
 	}
 	return nil
 }
@@ -217,7 +214,7 @@ func (u *update) checkKey(a clause.Assignment) error {
 // target finds the one row that is updated, and whose data it holds. subject is what the statement assigns
 // to the subject column, if it does.
 func (u *update) target(db *gorm.DB, subject any, complete bool) (row, person string, found bool, err error) {
-	row = u.knownRow()
+	row = u.row
 	if row != "" && u.m.subjectIsRow() {
 		return row, u.m.kind + ":" + row, true, nil
 	}

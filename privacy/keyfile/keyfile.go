@@ -13,6 +13,7 @@ package keyfile
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -99,6 +100,8 @@ const (
 	nameSalt = "salt"
 	nameKey  = "keyset"
 	kdfNone  = "none"
+
+	nameCheck = "check"
 )
 
 func encode(h *keyset.Handle, passphrase []byte) ([]byte, error) {
@@ -123,7 +126,14 @@ func encode(h *keyset.Handle, passphrase []byte) ([]byte, error) {
 
 func lines(kdf string, salt, key []byte) []byte {
 	enc := base64.StdEncoding.EncodeToString
-	return fmt.Appendf(nil, "%s\n%s: %s\n%s: %s\n%s: %s\n", header, nameKDF, kdf, nameSalt, enc(salt), nameKey, enc(key))
+	body := fmt.Sprintf("%s\n%s: %s\n%s: %s\n%s: %s\n", header, nameKDF, kdf, nameSalt, enc(salt), nameKey, enc(key))
+	return fmt.Appendf(nil, "%s%s: %s\n", body, nameCheck, checksum(body))
+}
+
+// checksum finds a damaged file before its key is taken for another one.
+func checksum(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return base64.StdEncoding.EncodeToString(sum[:9])
 }
 
 func decode(text, passphrase []byte) (*keyset.Handle, error) {
@@ -154,9 +164,13 @@ func decode(text, passphrase []byte) (*keyset.Handle, error) {
 }
 
 func parse(text string) (kdf string, salt, key []byte, err error) {
-	rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	if len(rows) != 4 || rows[0] != header {
+	body, check, ok := strings.Cut(text, nameCheck+": ")
+	rows := strings.Split(strings.TrimSuffix(body, "\n"), "\n")
+	if !ok || len(rows) != 4 || rows[0] != header {
 		return "", nil, nil, fmt.Errorf("%w: this is no %s; restore it from its copy", ErrDamaged, header)
+	}
+	if check != checksum(body)+"\n" {
+		return "", nil, nil, fmt.Errorf("%w: the checksum does not fit; restore the file from its copy", ErrDamaged)
 	}
 	var values [3]string
 	for i, name := range []string{nameKDF, nameSalt, nameKey} {
