@@ -160,7 +160,7 @@ func decodeEvent(b []byte) (Event, error) {
 		}
 	}
 	e.Attrs = d.attrs()
-	if d.bad || len(d.b) != 0 {
+	if d.bad || len(d.b) != 0 || len(b) > maxEvent {
 		return Event{}, fmt.Errorf("audit: event: %w", errMalformed)
 	}
 	return e, nil

@@ -1,0 +1,61 @@
+package audit
+
+import (
+	"encoding/hex"
+	"log/slog"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// What the tests outside the package may see of the formats inside.
+var (
+	DecodeEvent   = decodeEvent
+	Clean         = clean
+	LogOf         = logOf
+	OriginOf      = originOf
+	ParseNoteText = parseCheckpoint
+)
+
+// EncodeEvent encodes e without touching it.
+func EncodeEvent(e Event) ([]byte, error) { return appendEvent(nil, &e) }
+
+// EncodeEntry encodes an entry and returns its leaf hash.
+func EncodeEntry(log string, kind byte, seq int64, prev *tlog.Hash, body []byte) ([]byte, tlog.Hash) {
+	e := entry{kind: kind, seq: seq, prev: genesis(log), body: body}
+	if prev != nil {
+		e.prev = *prev
+	}
+	data := e.encode()
+	return data, tlog.RecordHash(data)
+}
+
+// DecodeEntry tells whether the bytes are an entry, and encodes it again.
+func DecodeEntry(b []byte) ([]byte, error) {
+	e, err := decodeEntry(b)
+	return e.encode(), err
+}
+
+// Tree is the tree of the sealer.
+type Tree struct{ t tree }
+
+func (t *Tree) Append(h tlog.Hash) { t.t.append(h) }
+func (t *Tree) Root() tlog.Hash    { return t.t.root() }
+
+// Reload stores and loads the tree as a head does.
+func (t *Tree) Reload() error {
+	again, err := treeFrom(t.t.size, t.t.marshalEdge())
+	if err == nil {
+		t.t = *again
+	}
+	return err
+}
+
+// VectorEvent is the event of the frozen vectors.
+func VectorEvent() Event {
+	return Event{ID: hex.EncodeToString([]byte("0123456789abcdef")), Time: time.UnixMicro(1763716500123456).UTC(),
+		Actor:  Actor{ID: "3", Tenant: "main", IP: "10.0.0.7", Channel: "web", RequestID: "r-1"},
+		Action: "customer.reveal", Resource: "customer", Rows: []Row{{"1", 0}, {"59", 7}}, Fields: []string{"email", "phone"},
+		Subject: "customer:1", Purpose: "回电 ticket 7", Result: "ok",
+		Attrs: []slog.Attr{slog.String("policy", "v3"), slog.Int64("count", -2), slog.Bool("soft", true)}}
+}
