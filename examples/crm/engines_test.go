@@ -83,15 +83,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"backup", "restore"}, exitUsage, "give the folder to restore into with -to"},
 		{[]string{"backup", "verify", "one"}, exitUsage, "give the number of one snapshot"},
 		{[]string{"subject", "erase"}, exitUsage, "takes the id of one customer"},
-		{[]string{"doctor", "-db", "oracle://x"}, exitUsage, "-db begins with postgres://, mysql:// or sqlite://"},
-		{[]string{"doctor", "-log", "loud"}, exitUsage, "-log is debug, info, warn or error"},
+		{[]string{"backup", "list", "-data", t.TempDir(), "-db", "oracle://x"}, exitUsage, "-db begins with postgres://, mysql:// or sqlite://"},
+		{[]string{"backup", "list", "-data", t.TempDir(), "-log", "loud"}, exitUsage, "-log is debug, info, warn or error"},
 	} {
 		var out bytes.Buffer
-		args := test.args
-		if len(args) > 0 && args[0] == "doctor" {
-			args = append([]string{"doctor", "-data", t.TempDir()}, args[1:]...)
-		}
-		require.Equal(t, test.code, run(context.Background(), args, &out, &out), "%v: %s", test.args, &out)
+		require.Equal(t, test.code, run(context.Background(), test.args, &out, &out), "%v: %s", test.args, &out)
 		require.Contains(t, out.String(), test.text, "%v", test.args)
 	}
 }

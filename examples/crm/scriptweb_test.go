@@ -110,12 +110,23 @@ func noneCmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		body := read(ts, resp)
 		if resp.StatusCode != want {
-			ts.Fatalf("%s: GET %s answered %d, want %d", args[0], path, resp.StatusCode, want)
+			ts.Fatalf("%s: GET %s answered %d, want %d; see server.log: %s", args[0], path, resp.StatusCode, want, lastLine(ts))
 		}
 		if strings.Contains(body, `href="/customers/`) || strings.Contains(body, "Gonçalves") {
 			ts.Fatalf("%s: GET %s shows a customer", args[0], path)
 		}
 	}
+}
+
+// lastLine returns the last complaint of the server.
+func lastLine(ts *testscript.TestScript) string {
+	last := ""
+	for line := range strings.Lines(ts.ReadFile("server.log")) {
+		if strings.Contains(line, "level=ERROR") {
+			last = line
+		}
+	}
+	return last
 }
 
 // normal TERM prints the last output again without the term, in whatever form it

@@ -14,13 +14,13 @@ import (
 
 // Customers returns a page of the customers the caller may see.
 func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, error) {
-	seesHidden, err := d.may(ctx, "view_hidden", &book.Customer{TenantID: who.From(ctx).Tenant, OwnerID: who.From(ctx).ID})
-	if err != nil {
-		return CustomerPage{}, err
+	works, err := d.worksWith(ctx, &book.Customer{TenantID: who.From(ctx).Tenant, OwnerID: who.From(ctx).ID})
+	if err != nil || !works.read {
+		return CustomerPage{Page: 1, Pages: 1}, err
 	}
 	matching := func() *gorm.DB {
 		tx := d.db(ctx).Model(&book.Customer{})
-		if !seesHidden || !q.ShowHidden {
+		if works.hidden && !q.ShowHidden { // for the others hidden rows do not exist
 			tx = tx.Where("hidden = ?", false)
 		}
 		if s := strings.TrimSpace(q.Search); s != "" {
@@ -32,7 +32,7 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 	if err := matching().Count(&total).Error; err != nil {
 		return CustomerPage{}, clarify(err)
 	}
-	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: seesHidden}
+	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: works.hidden}
 	var rows []book.Customer
 	err = matching().Order("created_at").Order("id").Limit(PageSize).Offset((page.Page - 1) * PageSize).Find(&rows).Error
 	if err != nil {
@@ -40,6 +40,20 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 	}
 	page.Customers, err = d.show(ctx, rows, "customer list")
 	return page, err
+}
+
+// works says whether a caller has to do with rows of a kind at all.
+type works struct{ read, hidden bool }
+
+// worksWith asks for the caller's rights with a row of their own. Who has none
+// with that has none with others, and the fields that lists are filtered and
+// sorted by are hidden from them too.
+func (d *Desk) worksWith(ctx context.Context, own any) (w works, err error) {
+	views, err := d.Authz.View(ctx, own)
+	if err != nil {
+		return w, err
+	}
+	return works{read: views[0].Can("read"), hidden: views[0].Can("view_hidden")}, nil
 }
 
 // search is the condition for what a person typed into the search box: an e-mail

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/confide-go/confide/examples/crm/internal/book"
+	"github.com/confide-go/confide/examples/crm/internal/who"
 )
 
 // Invoices returns a page of the invoices the caller may see, newest first: of
@@ -16,12 +17,19 @@ func (d *Desk) Invoices(ctx context.Context, customerID string, page int) (Invoi
 			return InvoicePage{}, err
 		}
 	}
+	works, err := d.worksWith(ctx, &book.Invoice{TenantID: who.From(ctx).Tenant, OwnerID: who.From(ctx).ID})
+	if err != nil || !works.read {
+		return InvoicePage{Page: 1, Pages: 1}, err
+	}
 	matching := func() *gorm.DB {
 		tx := d.db(ctx).Model(&book.Invoice{})
 		if customerID != "" {
 			return tx.Where("customer_id = ?", customerID)
 		}
-		return tx.Where("hidden = ?", false)
+		if works.hidden {
+			tx = tx.Where("hidden = ?", false)
+		}
+		return tx
 	}
 	var total int64
 	if err := matching().Count(&total).Error; err != nil {
@@ -35,7 +43,7 @@ func (d *Desk) Invoices(ctx context.Context, customerID string, page int) (Invoi
 		return InvoicePage{}, clarify(err)
 	}
 	var rows []book.Invoice
-	err := matching().Order("date DESC").Order("id").Limit(PageSize).Offset((p.Page - 1) * PageSize).Find(&rows).Error
+	err = matching().Order("date DESC").Order("id").Limit(PageSize).Offset((p.Page - 1) * PageSize).Find(&rows).Error
 	if err != nil {
 		return InvoicePage{}, clarify(err)
 	}

@@ -75,7 +75,7 @@ func Policy() rbac.Policy {
 		{ID: "sales-hide-own-invoices", Role: Sales, Resource: "invoice", Actions: []string{"update"}, When: `row.owner_id == caller.id`},
 
 		{ID: "manager-customers-below", Role: Manager, Resource: office, Actions: []string{"read", "reveal", "export", "update", "hide", "view_hidden"}, When: below},
-		{ID: "manager-invoices-below", Role: Manager, Resource: "invoice", Actions: []string{"read", "reveal", "update"}, When: below},
+		{ID: "manager-invoices-below", Role: Manager, Resource: "invoice", Actions: []string{"read", "reveal", "update", "view_hidden"}, When: below},
 
 		{ID: "colleagues-are-known", Role: rbac.Everyone, Resource: "user", Actions: []string{"read", "reveal"}},
 		{ID: "system-people-in-and-out", Role: System, Resource: "user", Actions: []string{"update", "disable"}},

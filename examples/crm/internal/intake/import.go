@@ -1,10 +1,12 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"gorm.io/gorm"
 )
@@ -60,7 +62,7 @@ func Import(ctx context.Context, tx *gorm.DB, r *Reader, t Taker, tell Progress)
 	}
 	im.refuse(wrong...)
 	if im.counts.Refused > 0 {
-		return im.counts, &Refusal{Rows: im.wrong, Refused: im.counts.Refused}
+		return im.counts, im.refusal()
 	}
 	return im.counts, nil
 }
@@ -122,13 +124,13 @@ func (im *importing) first(row Row) error {
 	return im.taker.check(im.reader, row)
 }
 
-// take stores the batch, unless a wrong row has already decided that nothing of
-// the file will be kept: then only the checks go on.
+// take stores the batch. It goes on after a wrong row, which will undo it all, so
+// that one run names every wrong row.
 func (im *importing) take() error {
 	rows := im.batch
 	im.batch = nil
 	im.read += len(rows)
-	if len(rows) == 0 || len(im.wrong) > 0 {
+	if len(rows) == 0 {
 		return nil
 	}
 	counts, wrong, err := im.taker.take(im.ctx, im.tx, im.reader, rows)
@@ -144,6 +146,20 @@ func (im *importing) take() error {
 		im.tell(im.read, read, size)
 	}
 	return nil
+}
+
+// refusal lists the wrong rows in the order of the file.
+func (im *importing) refusal() *Refusal {
+	slices.SortStableFunc(im.wrong, func(a, b error) int { return cmp.Compare(lineOf(a), lineOf(b)) })
+	return &Refusal{Rows: im.wrong, Refused: im.counts.Refused}
+}
+
+func lineOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Line
+	}
+	return 0
 }
 
 func (im *importing) refuse(wrong ...error) {
