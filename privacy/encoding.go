@@ -55,8 +55,8 @@ func cellBody(box []byte) ([]byte, error) {
 	switch {
 	case !looksSealed(box):
 		return nil, fmt.Errorf("%w: the stored bytes are not a sealed value", ErrUnreadable)
-	case box[2] != cellVersion:
-		return nil, fmt.Errorf("%w: format version %d is newer than this program", ErrUnreadable, box[2])
+	case len(box) > 2 && box[2] != cellVersion:
+		return nil, fmt.Errorf("%w: format version %d is none that this program knows", ErrUnreadable, box[2])
 	case len(box) < cellMin:
 		return nil, fmt.Errorf("%w: the stored bytes are cut short", ErrUnreadable)
 	}

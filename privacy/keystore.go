@@ -72,7 +72,11 @@ type subjectKeyRow struct {
 
 func (subjectKeyRow) TableName() string { return "confide_subject_keys" }
 
-// tableKeys is the KeyStore in the tables confide_tenant_keys and confide_subject_keys.
+// TableKeys returns the KeyStore that a Config without one gets: the tables confide_tenant_keys and
+// confide_subject_keys in the vault's own database, which Migrate creates.
+func TableKeys() KeyStore { return tableKeys{now: time.Now} }
+
+// tableKeys is TableKeys.
 type tableKeys struct{ now func() time.Time }
 
 // keyChunk keeps a statement below every database's limit of parameters.

@@ -1,0 +1,96 @@
+// Package privacytest holds what an author of a KEK provider or a key store needs: the rules as tests, and a
+// key store in memory that follows them.
+package privacytest
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/privacy"
+)
+
+// Memory is a privacy.KeyStore in memory. It knows nothing of transactions: a key stays when the row it was
+// made for is rolled back, which is harmless.
+type Memory struct {
+	mu    sync.Mutex
+	keys  map[privacy.KeyName]privacy.StoredKey
+	loads int
+}
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return &Memory{keys: map[privacy.KeyName]privacy.StoredKey{}} }
+
+// Loads returns how often Load was called.
+func (m *Memory) Loads() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loads
+}
+
+// Load implements privacy.KeyStore.
+func (m *Memory) Load(_ context.Context, _ *gorm.DB, names []privacy.KeyName, _ bool) ([]privacy.StoredKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.loads++
+	var out []privacy.StoredKey
+	for _, n := range names {
+		if k, ok := m.keys[n]; ok {
+			k.Wrapped = bytes.Clone(k.Wrapped)
+			out = append(out, k)
+		}
+	}
+	return out, nil
+}
+
+// Add implements privacy.KeyStore.
+func (m *Memory) Add(_ context.Context, _ *gorm.DB, keys []privacy.StoredKey) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range keys {
+		if _, ok := m.keys[k.KeyName]; !ok {
+			k.Wrapped = bytes.Clone(k.Wrapped)
+			m.keys[k.KeyName] = k
+		}
+	}
+	return nil
+}
+
+// Erase implements privacy.KeyStore.
+func (m *Memory) Erase(_ context.Context, _ *gorm.DB, name privacy.KeyName, at time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.keys[name]
+	if !ok {
+		k = privacy.StoredKey{KeyName: name, Version: 1}
+	}
+	clear(k.Wrapped)
+	k.Wrapped = nil
+	if k.Erased.IsZero() {
+		k.Erased = at
+	}
+	m.keys[name] = k
+	return nil
+}
+
+// Erased implements privacy.KeyStore.
+func (m *Memory) Erased(_ context.Context, _ *gorm.DB, after privacy.KeyName, limit int) ([]privacy.StoredKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	order := func(a, b privacy.KeyName) int {
+		return cmp.Or(cmp.Compare(a.Tenant, b.Tenant), cmp.Compare(a.Subject, b.Subject))
+	}
+	var out []privacy.StoredKey
+	for _, k := range m.keys {
+		if !k.Erased.IsZero() && order(k.KeyName, after) > 0 {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b privacy.StoredKey) int { return order(a.KeyName, b.KeyName) })
+	return out[:min(limit, len(out))], nil
+}
