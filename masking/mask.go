@@ -9,7 +9,11 @@ func Mask(k Kind, l Level, s string) string {
 	if l == Full && known(k) {
 		return toValid(s)
 	}
-	return string(AppendMask(nil, k, l, s))
+	if k == KindText && l == Partial {
+		return Policy{}.text(s, l)
+	}
+	var buf [64]byte
+	return string(AppendMask(buf[:0], k, l, s))
 }
 
 // AppendMask appends what Mask returns to dst.

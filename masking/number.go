@@ -75,6 +75,16 @@ func (num *number) add(c byte, at int) bool {
 // digits returns the number without separators.
 func (num *number) digits() []byte { return num.digit[:num.n] }
 
+func (num *number) letters() int {
+	n := 0
+	for _, c := range num.digits() {
+		if isLetter(c) {
+			n++
+		}
+	}
+	return n
+}
+
 // appendKept appends s with every digit starred except digits [from,from+head) and the last tail ones;
 // those before from, a country code, stay. Invisible characters are dropped.
 func (num *number) appendKept(dst []byte, s string, from, head, tail int) []byte {

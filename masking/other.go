@@ -14,13 +14,13 @@ import (
 func appendOther(dst []byte, k Kind, p Profile, s string) []byte {
 	switch k {
 	case KindUSCC:
-		return appendEnds(dst, s, ends{min: 15, max: 18, head: 8, tail: 2, strict: 2}, p)
+		return appendEnds(dst, s, ends{min: 15, max: 18, letters: 12, head: 8, tail: 2, strict: 2}, p)
 	case KindPassport, KindPermit:
-		return appendEnds(dst, s, ends{min: 8, max: 12, head: 1, tail: 4, strict: 2}, p)
+		return appendEnds(dst, s, ends{min: 8, max: 12, letters: 3, head: 1, tail: 4, strict: 2}, p)
 	case KindMilitary:
 		return appendMilitary(dst, s, p)
 	case KindIBAN:
-		return appendEnds(dst, s, ends{min: 15, max: 34, head: 4, tail: 4, strict: 4}, p)
+		return appendEnds(dst, s, ends{min: 15, max: 34, letters: 24, head: 4, tail: 4, strict: 4}, p)
 	case KindSSN:
 		return appendEnds(dst, s, ends{min: 9, max: 9, head: 0, tail: 4, strict: 4}, p)
 	case KindPlate:
@@ -39,13 +39,13 @@ func appendOther(dst []byte, k Kind, p Profile, s string) []byte {
 	return append(dst, fixed...) // KindSecret, and every kind that does not exist
 }
 
-// ends keeps so many characters at both ends of a number with letters; Log keeps half the head and at
-// most strict characters of the tail.
-type ends struct{ min, max, head, tail, strict int }
+// ends keeps so many characters at both ends of a number with at most so many letters; Log keeps half the
+// head and at most strict characters of the tail.
+type ends struct{ min, max, letters, head, tail, strict int }
 
 func appendEnds(dst []byte, s string, e ends, p Profile) []byte {
 	var num number
-	if !parseNumber(&num, s, true) || num.n < e.min || num.n > e.max {
+	if !parseNumber(&num, s, true) || num.n < e.min || num.n > e.max || num.letters() > e.letters {
 		return append(dst, fixed...)
 	}
 	if p == Log {
@@ -87,18 +87,21 @@ func appendMilitary(dst []byte, s string, p Profile) []byte {
 // appendPlate keeps region, authority and the last two characters: 京A***45, 京AD***45.
 func appendPlate(dst []byte, s string, p Profile) []byte {
 	first, w := utf8.DecodeRuneInString(s)
-	rest := strings.TrimLeft(s[w:], " \u00B7\u2022.")
-	n := utf8.RuneCountInString(rest)
-	if !unicode.Is(unicode.Han, first) || n < 6 || n > 7 || !isLetter(rest[0]) || !plateTail(rest[1:]) {
+	if !unicode.Is(unicode.Han, first) || len(s) < w+6 || !isLetter(s[w]) {
 		return append(dst, fixed...)
 	}
-	dst = append(append(dst, s[:w]...), rest[0])
+	rest := strings.TrimLeft(s[w+1:], " \u00B7\u2022\u30FB.-")
+	n := utf8.RuneCountInString(rest)
+	if n < 5 || n > 6 || !plateTail(rest) {
+		return append(dst, fixed...)
+	}
+	dst = append(dst, s[:w+1]...)
 	if p == Log {
 		return append(dst, "*****"...)
 	}
-	hidden := n - 3
+	hidden := n - 2
 	dst = append(dst, "****"[:hidden]...)
-	for _, r := range rest[1:] {
+	for _, r := range rest {
 		if hidden--; hidden < 0 {
 			dst = utf8.AppendRune(dst, r)
 		}
@@ -256,6 +259,9 @@ func appendChat(dst []byte, s string, p Profile) []byte {
 	n := grapheme.Count(s, maxNameClusters)
 	size, first := grapheme.Next(s)
 	last := strings.TrimRightFunc(s, unicode.IsSpace)
+	if p == Screen && n == 5 && strings.HasPrefix(s[size:], "***") && showable(first, size) {
+		return append(dst, s...) // masked already
+	}
 	if n < 6 || n >= maxNameClusters || p == Log || !showable(first, size) {
 		return append(dst, "***"...)
 	}

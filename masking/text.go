@@ -19,24 +19,42 @@ var found = [...]Kind{
 }
 
 // Text masks the personal data it finds in s for the caller in ctx.
-func (p Policy) Text(ctx context.Context, s string) string {
-	l := p.level(ctx)
-	if l == Full || clean(s) {
+func (p Policy) Text(ctx context.Context, s string) string { return p.text(s, p.level(ctx)) }
+
+// text returns s itself where there is nothing to mask.
+func (p Policy) text(s string, l Level) string {
+	if l == Full {
 		return toValid(s)
 	}
-	return string(appendText(nil, s, p, l))
+	spans := detect.Append(nil, s)
+	if len(spans) == 0 {
+		return toValid(s)
+	}
+	return string(p.appendSpans(make([]byte, 0, len(s)+len(s)/8), s, spans, l))
 }
 
 // appendText appends s with every find masked at level l.
 func appendText(dst []byte, s string, p Policy, l Level) []byte {
-	var buf [16]detect.Span
+	return p.appendSpans(dst, s, detect.Append(nil, s), l)
+}
+
+func (p Policy) appendSpans(dst []byte, s string, spans []detect.Span, l Level) []byte {
+	if !utf8.ValidString(s) {
+		out := 0
+		for _, span := range spans {
+			dst = appendValid(dst, s[out:span.Start])
+			dst = p.appendSpan(dst, span, s[span.Start:span.End], l)
+			out = span.End
+		}
+		return appendValid(dst, s[out:])
+	}
 	out := 0
-	for _, span := range detect.Append(buf[:0], s) {
-		dst = appendValid(dst, s[out:span.Start])
+	for _, span := range spans {
+		dst = append(dst, s[out:span.Start]...)
 		dst = p.appendSpan(dst, span, s[span.Start:span.End], l)
 		out = span.End
 	}
-	return appendValid(dst, s[out:])
+	return append(dst, s[out:]...)
 }
 
 // appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or
@@ -74,10 +92,7 @@ func appendUnbalanced(dst []byte, s string) []byte {
 }
 
 // clean reports that s is valid UTF-8 and holds nothing to mask.
-func clean(s string) bool {
-	var buf [4]detect.Span
-	return len(detect.Append(buf[:0], s)) == 0 && utf8.ValidString(s)
-}
+func clean(s string) bool { return detect.Clean(s) && utf8.ValidString(s) }
 
 // toValid replaces every byte that is not UTF-8 by the replacement character.
 func toValid(s string) string {

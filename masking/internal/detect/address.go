@@ -114,23 +114,27 @@ const tailRunes = "号號楼室层座栋幢单元房户厦苑园场区村寓城�
 // addressTail extends an address over further numbers and buildings, up to punctuation.
 func addressTail(w string, end int) int {
 	const longest = 12
-	best, n := end, 0
-	for i := end; i < len(w) && n < longest; {
+	best := end
+	for i, n := end, 0; i < len(w) && n < longest; n++ {
 		r, size := utf8.DecodeRuneInString(w[i:])
 		switch {
 		case isHan(r):
-			if i+size <= len(w) && strings.ContainsRune(tailRunes, r) {
-				best, n = i+size, 0
+			i += size
+			if strings.ContainsRune(tailRunes, r) {
+				best, n = i, 0
 			}
 		case r < utf8.RuneSelf && (isWord(byte(r)) || r == '-' || r == '#'):
-			if isDigit(byte(r)) && unitSize(w[i+size:]) == 0 && !(i+size < len(w) && (isDigit(w[i+size]) || w[i+size] == '-')) && n < 4 {
-				best = max(best, i+size)
+			number := i
+			for i < len(w) && (isWord(w[i]) || w[i] == '-' || w[i] == '#') {
+				i++
+			}
+			if n < 4 && i-number <= 8 && (number == best || unitSize(w[i:]) > 0) {
+				best = i + unitSize(w[i:])
+				i, n = best, 0
 			}
 		default:
 			return best
 		}
-		n++
-		i += size
 	}
 	return best
 }
@@ -192,6 +196,8 @@ func isStop(r rune) bool {
 const streetWords = "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Ter Way Parkway Pkwy Highway Hwy " +
 	"Circle Cir Trail Crescent Cres Alley Row Close Mews Quay Plaza"
 
+var streetWordSet = newSet(streetWords)
+
 // streetFollows is a cheap test for the name of a street behind a house number.
 func streetFollows(w string, end int) bool {
 	return end+2 < len(w) && w[end] == ' ' && isUpper(w[end+1])
@@ -213,7 +219,7 @@ func (c *cluster) street(g int) (Span, bool) {
 		}
 		word := w[i+1 : i+1+size]
 		i += 1 + size
-		if inList(streetWords, word) {
+		if streetWordSet.has(word) {
 			if i < len(w) && w[i] == '.' {
 				i++
 			}

@@ -26,7 +26,7 @@ func (c *cluster) card(g int) (Span, bool) {
 
 func (c *cluster) judgeCard(g, h int) (Span, bool) {
 	d := c.text(g, h)
-	nearest, all := counted(c.w, c.groups[g].start)
+	nearest, all := c.counted(g)
 	issued := issuer(d)
 	span := c.span(g, c.groups[h].end, Card, Checked, certain)
 	switch {
@@ -45,7 +45,7 @@ func (c *cluster) judgeCard(g, h int) (Span, bool) {
 
 // unprovenCard takes a number that a word calls a card although its check digit is wrong.
 func (c *cluster) unprovenCard(g int) (Span, bool) {
-	nearest, _ := near(c.w, c.groups[g].start)
+	nearest, _ := c.near(g)
 	if nearest&tCard == 0 {
 		return Span{}, false
 	}

@@ -14,6 +14,9 @@ type cluster struct {
 	n      int // groups
 	next   int // where the scan goes on
 	cut    bool
+
+	asked        int // group that nearest and all were looked up for, plus one
+	nearest, all topic
 }
 
 type group struct {
@@ -128,6 +131,15 @@ func joinSeparators(a, b byte) byte {
 		return b
 	}
 	return mixed
+}
+
+// near is the function near for the place in front of group g. Every recogniser asks.
+func (c *cluster) near(g int) (nearest, all topic) {
+	if c.asked != g+1 {
+		c.nearest, c.all = near(c.w, c.groups[g].start)
+		c.asked = g + 1
+	}
+	return c.nearest, c.all
 }
 
 // text returns the digits of groups g to h.

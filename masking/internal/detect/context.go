@@ -39,6 +39,7 @@ const lookBack = 64
 
 // trie holds the words backwards, as lists of siblings.
 type trie struct {
+	last  [1024]uint64 // characters of three bytes that end a word: a quick test
 	first [256]uint16
 	nodes []trieNode
 }
@@ -55,13 +56,23 @@ func buildTrie(lists []topicList) *trie {
 	t := &trie{nodes: make([]trieNode, 1, 1<<14)}
 	for _, l := range lists {
 		for word := range strings.FieldsSeq(l.words) {
-			t.add(strings.ReplaceAll(word, "_", " "), l.topic)
+			t.add(strings.Map(plain, word), l.topic)
 		}
 	}
 	return t
 }
 
+func plain(r rune) rune {
+	if r < utf8.RuneSelf {
+		return rune(lower(byte(r)))
+	}
+	return r
+}
+
 func (t *trie) add(word string, top topic) {
+	if r, size := utf8.DecodeLastRuneInString(word); size == 3 {
+		t.last[r>>6] |= 1 << (r & 0x3F)
+	}
 	at := &t.first[word[len(word)-1]]
 	for i := len(word) - 1; ; i-- {
 		for *at != 0 && t.nodes[*at].c != word[i] {
@@ -82,6 +93,13 @@ func (t *trie) add(word string, top topic) {
 
 // endingAt returns the topic and length of the longest word that ends at w[:end].
 func (t *trie) endingAt(w string, end int) (top topic, size int) {
+	if c := w[end-1]; c >= utf8.RuneSelf {
+		if end < 3 || t.last[int(w[end-3]&0xF)<<6|int(w[end-2]&0x3F)]>>(c&0x3F)&1 == 0 {
+			return 0, 0
+		}
+	} else if end < len(w) && isLetter(c) && isLetter(w[end]) && lower(w[end]) != 's' && !isUpper(w[end]) {
+		return 0, 0 // inside an English word
+	}
 	n := t.first[lower(w[end-1])]
 	for i := end - 1; n != 0; {
 		node := &t.nodes[n]
@@ -127,10 +145,15 @@ func near(w string, end int) (nearest, all topic) {
 		if text && endsClause(w[:i]) {
 			return nearest, all
 		}
-		if isLetter(c) || c >= utf8.RuneSelf {
+		i--
+		if c >= utf8.RuneSelf {
+			for i > 0 && end-i < lookBack && !utf8.RuneStart(w[i]) {
+				i--
+			}
+			text = true
+		} else if isLetter(c) {
 			text = true
 		}
-		i--
 	}
 	return nearest, all
 }
@@ -150,10 +173,10 @@ func endsClause(s string) bool {
 
 // counted is near with code words only where they stand close, because an order is often what a sentence is
 // about and seldom what its telephone number is.
-func counted(w string, end int) (nearest, all topic) {
+func (c *cluster) counted(g int) (nearest, all topic) {
 	const close = 20
-	nearest, all = near(w, end)
-	if nearest&^(tCode|tMoney) == 0 && nearest != 0 && !closeBy(w, end, close) {
+	nearest, all = c.near(g)
+	if nearest&^(tCode|tMoney) == 0 && nearest != 0 && !closeBy(c.w, c.groups[g].start, close) {
 		nearest = 0
 	}
 	return nearest, all
@@ -175,9 +198,13 @@ func soon(w string, start, n int) topic {
 	return 0
 }
 
+// lower brings the ways of writing a word together: api_key, api-key and API key.
 func lower(c byte) byte {
-	if c-'A' < 26 {
+	switch {
+	case c-'A' < 26:
 		return c | 0x20
+	case c == '_' || c == '-':
+		return ' '
 	}
 	return c
 }

@@ -4,7 +4,7 @@ import "strings"
 
 // birth finds a date next to a word that says birth.
 func (c *cluster) birth(g int) (Span, bool) {
-	nearest, _ := near(c.w, c.groups[g].start)
+	nearest, _ := c.near(g)
 	end, ok := c.dateEnd(g)
 	if !ok {
 		return Span{}, false

@@ -77,3 +77,10 @@ func Append(dst []Span, text string) []Span {
 	s.Run(len(text))
 	return s.Spans
 }
+
+// Clean reports that there is nothing to find in text.
+func Clean(text string) bool {
+	s := Scanner{Text: text}
+	s.Run(len(text))
+	return len(s.Spans) == 0
+}

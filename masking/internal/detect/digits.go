@@ -12,6 +12,9 @@ func (s *Scanner) digit(i int) int {
 	if insideNumber(w, at) {
 		return lo + skipNumber(w, at)
 	}
+	if at+17 <= len(w) && w[at+2] == '-' && mac(w[at:at+17]) && outside(w, at, at+17) {
+		return max(i+1, s.hit(Span{at, at + 17, MAC, Shape, certain}, lo))
+	}
 	if start, end, mixed := wordAround(w, at); mixed {
 		if span, ok := word(w, start, end); ok {
 			return max(i+1, s.hit(span, lo))
@@ -173,12 +176,13 @@ func letterThenNumber(w string, start, at, end int) bool {
 	return false
 }
 
+// hasFold reports whether s begins with prefix, which is in lower case.
 func hasFold(s, prefix string) bool {
 	if len(s) < len(prefix) {
 		return false
 	}
 	for i := range len(prefix) {
-		if lower(s[i]) != prefix[i] {
+		if s[i] != prefix[i] && (!isUpper(s[i]) || s[i]|0x20 != prefix[i]) {
 			return false
 		}
 	}

@@ -16,7 +16,7 @@ func (c *cluster) geo(g int) (Span, bool) {
 	if a > 180 || b > 180 || a > 90 && b > 90 || c.groups[g+2].size > 3 || h+1 < c.n && c.groups[h+1].sep == '.' {
 		return Span{}, false
 	}
-	nearest, all := near(c.w, c.groups[g].start)
+	nearest, all := c.near(g)
 	if decimals < 2 || decimals < 4 && all&tGeo == 0 || nearest&(tMoney|tCode|tVersion) != 0 {
 		return Span{}, false
 	}

@@ -104,17 +104,15 @@ func (s *Scanner) han(i int, r rune, size int) int {
 		s.try(i, email)
 		return i + size
 	}
-	w, at, lo := s.view(i)
-	if strings.ContainsRune(plateRegions, r) {
-		if span, ok := plate(w, at); ok {
-			return max(i+size, s.hit(span, lo))
+	switch roles[r] {
+	case plateRole:
+		if next := i + size; next < len(s.Text) && isUpper(s.Text[next]) {
+			return max(next, s.try(i, plate))
 		}
-	}
-	if span, ok := titled(w, at); ok {
-		s.hit(span, lo)
-		return i + size
-	}
-	if strings.ContainsRune("名人叫户者主客生长工址住码令信", r) {
+	case titleRole:
+		s.try(i, titled)
+	case keyRole:
+		w, at, lo := s.view(i)
 		if r == '叫' {
 			return max(i+size, s.value(w, lo, at+size, tName, "叫", false))
 		}

@@ -89,7 +89,7 @@ func inName(s string) bool {
 }
 
 // notNames begin like a surname and are words.
-const notNames = "方式 方法 时间 高级 金额 全部 任何 任意 于是 应该 安全 安装 温度 路径 程序 时候 包括 向导 成功 成员 连接 车辆 国家 和平 平台 平均 " +
+const notNames = "来电 来访 来信 来源 来自 方式 方法 时间 高级 金额 全部 任何 任意 于是 应该 安全 安装 温度 路径 程序 时候 包括 向导 成功 成员 连接 车辆 国家 和平 平台 平均 " +
 	"关系 关于 常见 常用 明确 明细 水平 白色 黄色 黑色 红色 单位 单号 项目 文件 文档 文本 文字 元素 何时 钱包 江苏 安徽 宁波 武汉 石家庄 云南 " +
 	"别名 姓名 名称 方面 管理 经理 花费 满意 满足 强制 支持 支付 权限 计划 计算 顾客 游客 符合 党员 谈判 解决 解释 连续 高度 双方 万元 边界 " +
 	"左右 水果 米饭 房屋 房间 汽车 金融 农业 农村 宣传 广东 广西 湖南 湖北 河北 河南 海南 云端 信息 信用 信号 申请 查询 查看 易于 空间 时长 " +
@@ -97,26 +97,18 @@ const notNames = "方式 方法 时间 高级 金额 全部 任何 任意 于是
 
 func accept(w string, at, end int) int {
 	name := w[at:end]
-	if len(name) >= 6 && (inList(notNames, name) || inList(notNames, name[:6])) {
+	if len(name) >= 6 && (notNameSet.has(name) || notNameSet.has(name[:6])) {
 		return at
 	}
 	return end
 }
 
-func inList(list, word string) bool {
-	for i := 0; ; {
-		j := strings.Index(list[i:], word)
-		if j < 0 {
-			return false
-		}
-		j += i
-		end := j + len(word)
-		if (j == 0 || list[j-1] == ' ') && (end == len(list) || list[end] == ' ') {
-			return true
-		}
-		i = end
-	}
-}
+var (
+	notNameSet      = newSet(notNames)
+	afterNameSet    = newSet(afterName)
+	particleSet     = newSet(particles)
+	notLatinNameSet = newSet(notLatinNames)
+)
 
 // follows reports whether s begins with a word that can follow a name, or with no Han at all.
 func follows(s string) bool {
@@ -125,7 +117,7 @@ func follows(s string) bool {
 		return true
 	}
 	r, second := utf8.DecodeRuneInString(s[size:])
-	return isHan(r) && inList(afterName, s[:size+second])
+	return isHan(r) && afterNameSet.has(s[:size+second])
 }
 
 // dottedName is a name of several parts with middle dots: 阿卜杜·买买提.
@@ -223,13 +215,13 @@ func latinName(w string, at, least int) (Span, bool) {
 		size := capitalised(w[i:])
 		if size == 0 {
 			next := strings.IndexByte(w[i:min(len(w), i+8)], ' ')
-			if count == 0 || next <= 0 || !inList(particles, w[i:i+next]) {
+			if count == 0 || next <= 0 || !particleSet.has(w[i:i+next]) {
 				break
 			}
 			i += next + 1
 			continue
 		}
-		if inList(notLatinNames, w[i:i+size]) {
+		if notLatinNameSet.has(w[i : i+size]) {
 			break
 		}
 		count++

@@ -25,7 +25,7 @@ func (c *cluster) ipv4(g int) (Span, bool) {
 	if start > 0 && isLetter(c.w[start-1]) {
 		return Span{}, false
 	}
-	nearest, _ := near(c.w, start)
+	nearest, _ := c.near(g)
 	if nearest&tVersion != 0 && closeBy(c.w, start, 16) {
 		return Span{}, false
 	}

@@ -12,7 +12,7 @@ func (c *cluster) ssn(g int) (Span, bool) {
 	if string(d[:3]) == "000" || string(d[:3]) == "666" || string(d[3:5]) == "00" || string(d[5:]) == "0000" {
 		return Span{}, false
 	}
-	nearest, all := near(c.w, c.groups[g].start)
+	nearest, all := c.near(g)
 	switch {
 	case nearest&tSSN != 0, all&tSSN != 0 && nearest&tCode == 0:
 		return c.span(g, c.groups[h].end, SSN, Context, strong), true
@@ -33,7 +33,7 @@ func (c *cluster) numbered(g int) (Span, bool) {
 	if span, ok := militaryWords(c.w, start, end); ok && n >= 6 && n <= 8 {
 		return span, true
 	}
-	nearest, _ := near(c.w, start)
+	nearest, _ := c.near(g)
 	switch {
 	case nearest&tQQ != 0 && n <= 11 && d[0] != '0' && closeBy(c.w, start, 12):
 		return c.span(g, end, Chat, Context, strong), true

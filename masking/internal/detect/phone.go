@@ -20,11 +20,11 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 	if !start {
 		return Span{}, false
 	}
-	nearest, all := counted(c.w, c.groups[g].start)
+	nearest, all := c.counted(g)
 	called := nearest&tPhone != 0 || all&tPhone != 0 && nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0 ||
 		nearest&tDesk != 0 && closeBy(c.w, c.groups[g].start, 3)
 	if h, ok := c.mobile(g); ok {
-		if nearest&(tCode|tMoney|tVersion|tCard) != 0 && !called || nearest&tQQ != 0 {
+		if nearest&(tCode|tMoney|tCard) != 0 && !called || nearest&tQQ != 0 {
 			return Span{}, false
 		}
 		return c.phoneSpan(g, h, Shape, strong), true
@@ -143,7 +143,7 @@ func (c *cluster) mobile(g int) (h int, ok bool) {
 	}
 	// With landline prefix 0, as some phone systems want it.
 	if d[0] == '0' && len(d) == 12 && isMobile(d[1:]) && c.plainEnd(g, g) {
-		nearest, _ := near(c.w, c.groups[g].start)
+		nearest, _ := c.near(g)
 		return g, nearest&tPhone != 0
 	}
 	return 0, false
@@ -161,7 +161,6 @@ func (c *cluster) mobileGroups(g, h int) bool {
 	}
 	return spelled || c.uniform(g, h) &&
 		(c.sizes(g, h, 3, 4, 4) || c.sizes(g, h, 3, 8) || c.sizes(g, h, 7, 4) || c.sizes(g, h, 3, 3, 5) ||
-			c.sizes(g, h, 4, 4, 3) && c.groups[h].sep == '-' || c.sizes(g, h, 5, 6) && c.groups[h].sep == '-' ||
 			c.sizes(g, h, 3, 2, 2, 2, 2))
 }
 
@@ -177,7 +176,7 @@ func (c *cluster) grouped(g int, open bool) (h int, ok bool) {
 	switch {
 	case areaCode(first) && (next.sep == '-' || next.sep == ')' || next.sep == '(' || next.sep == ' ' || next.sep == '/'):
 		for _, n := range [...]int{8, 7} {
-			if h = c.upTo(g+1, n, " -"); h >= 0 && h-g <= 2 && c.text(g+1, h)[0] >= '2' && c.plainEnd(g, h) {
+			if h = c.upTo(g+1, n, " -"); h >= 0 && h-g <= 2 && c.text(g+1, h)[0] >= '2' && (c.plainEnd(g, h) || c.direct(h)) {
 				return h, next.sep != ' ' || h == g+1
 			}
 		}
@@ -202,6 +201,11 @@ func (c *cluster) grouped(g int, open bool) (h int, ok bool) {
 		}
 	}
 	return c.american(g, open)
+}
+
+// direct reports a direct dialling number behind group h: 010-80001234-8012.
+func (c *cluster) direct(h int) bool {
+	return h+1 < c.n && c.groups[h+1].sep == '-' && c.groups[h+1].size <= 5 && (h+2 == c.n || c.groups[h+2].sep != '-')
 }
 
 // american is 541-754-3010, (541) 754-3010 or 541.754.3010.

@@ -9,7 +9,7 @@ func (c *cluster) resident(g int) (Span, bool) {
 		if residentCheck(d[:]) {
 			return c.span(g, end, ID, Checked, certain), true
 		}
-		if nearest, all := near(c.w, c.groups[g].start); all&tID != 0 && nearest&tCode == 0 && h >= 0 {
+		if nearest, all := c.near(g); all&tID != 0 && nearest&tCode == 0 && h >= 0 {
 			return c.span(g, end, ID, Context, strong), true
 		}
 	}
@@ -21,7 +21,7 @@ func (c *cluster) resident(g int) (Span, bool) {
 	if !provinceCode(d[:2]) || !yearlessDate(d[6:12]) {
 		return Span{}, false
 	}
-	nearest, all := near(c.w, c.groups[g].start)
+	nearest, all := c.near(g)
 	if all&tID != 0 {
 		return c.span(g, c.groups[h].end, ID, Context, certain), true
 	}

@@ -28,30 +28,45 @@ type Scanner struct {
 func (s *Scanner) Run(limit int) {
 	text, i := s.Text, s.Pos
 	for i < limit {
-		if i == s.secret && i > 0 {
-			if next := s.more(i); next > i {
-				i = next
+		c := text[i]
+		kind := anchors[c]
+		if kind == none && i != s.secret {
+			i++
+			continue
+		}
+		if kind == wide && i+2 < len(text) {
+			b, d := text[i+1], text[i+2]
+			if c&0xF0 == 0xE0 && b&0xC0 == 0x80 && d&0xC0 == 0x80 && hanAnchors[int(c&0xF)<<6|int(b&0x3F)]>>(d&0x3F)&1 == 0 {
+				i += 3
 				continue
 			}
 		}
-		c := text[i]
-		switch anchors[c] {
-		case none:
-			i++
-		case digit:
-			i = s.digit(i)
-		case at:
-			s.try(i, email)
-			i++
-		case mark:
-			i = s.mark(i, 1)
-		case letter:
-			i = s.letter(i)
-		default:
-			i = s.wide(i)
-		}
+		i = s.anchor(i, kind)
 	}
 	s.Pos = i
+}
+
+// anchor looks at the character at i and returns where to go on.
+func (s *Scanner) anchor(i int, kind class) int {
+	if i == s.secret && i > 0 {
+		if next := s.more(i); next > i {
+			return next
+		}
+	}
+	switch kind {
+	case none:
+		return i + 1
+	case digit:
+		return s.digit(i)
+	case at:
+		s.try(i, email)
+		return i + 1
+	case mark:
+		return s.mark(i, 1)
+	case letter:
+		return s.letter(i)
+	}
+	return s.wide(i)
 }
 
 // Shift forgets the first n bytes of the text, which the caller has dropped from it.
@@ -132,14 +147,9 @@ var anchors = func() (t [256]class) {
 	return t
 }()
 
-// wide steps over one character outside ASCII, or looks at it where it is one of the anchors.
+// wide looks at a character outside ASCII.
 func (s *Scanner) wide(i int) int {
 	text := s.Text
-	if i+2 < len(text) && text[i]&0xF0 == 0xE0 && text[i+1]&0xC0 == 0x80 && text[i+2]&0xC0 == 0x80 {
-		if hanAnchors[int(text[i]&0xF)<<6|int(text[i+1]&0x3F)]>>(text[i+2]&0x3F)&1 == 0 {
-			return i + 3
-		}
-	}
 	r, w := utf8.DecodeRuneInString(text[i:])
 	if r == utf8.RuneError && w == 1 {
 		return i + 1
@@ -181,7 +191,10 @@ var hanAnchors = func() (t [1024]uint64) {
 			add(r)
 		}
 	}
-	for _, r := range hanAnchorRunes {
+	for r := range roles {
+		add(r)
+	}
+	for _, r := range [...]rune{0xFF1A, 0xFF1D, 0xFF20} {
 		add(r)
 	}
 	return t

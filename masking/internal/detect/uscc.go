@@ -4,12 +4,16 @@ import "strings"
 
 const usccAlphabet = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
-// uscc finds a unified social credit code that happens to have no letter.
+// uscc finds a unified social credit code that happens to have no letter. One of 31 long numbers passes the
+// check, so it has to be a registry of enterprises or stand behind the word.
 func (c *cluster) uscc(g int) (Span, bool) {
-	if c.groups[g].size != 18 || !c.plainEnd(g, g) {
+	if c.groups[g].size != 18 || !c.plainEnd(g, g) || !creditCode(c.text(g, g)) {
 		return Span{}, false
 	}
-	return c.span(g, c.groups[g].end, USCC, Checked, certain), creditCode(c.text(g, g))
+	nearest, all := c.near(g)
+	registry := string(c.text(g, g)[:2])
+	common := registry == "91" || registry == "92" || registry == "93"
+	return c.span(g, c.groups[g].end, USCC, Checked, certain), all&tUSCC != 0 || common && nearest&tCode == 0
 }
 
 // creditCode checks GB 32100-2015: registry, region, alphabet and the mod 31 character.

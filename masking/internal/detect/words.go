@@ -15,7 +15,7 @@ var topicWords = []topicList{
 		银行卡 银行卡号 卡号 信用卡 借记卡 储蓄卡 銀行卡 銀行帳號 卡號 银联 账号 账户 帐号 帐户 银行账号 收款账号 开户行 工行 建行 农行 中行 招行 交行 打款 转账到 转账至 尾号
 		account bank_account account_number acct`},
 	{tID, `身份证 身份证号 身份证号码 身份證 身分證 身分證字號 证件号 证件号码 證件號碼 公民身份号码 居民身份证 居住证 居留证 永居证 idcard id_card id_number
-		id_no identity national_id hkid 香港身份证 香港身份證 台湾身份证 統一證號 sfz sfzh resident_id citizen_id nric idno 身份号码 证号 居住證`},
+		id_no identity national_id hkid 香港身份证 香港身份證 台湾身份证 統一證號 sfz sfzh resident_id citizen_id nric idno 身份号码 居住證`},
 	{tSSN, `ssn social_security social_security_number social_security_no soc_sec`},
 	{tPassport, `passport passport_number passport_no 护照 護照 护照号 护照号码`},
 	{tPermit, `通行证 通行證 回乡证 回鄉證 台胞证 臺胞證 台胞證 港澳居民 来往内地 往来港澳 往来台湾 来往大陆 home_return_permit travel_permit mainland_travel_permit`},
@@ -46,11 +46,29 @@ var topicWords = []topicList{
 	{tNetwork, `ip ip_address ip地址 host ipv4 ipv6 mac mac地址 server addr client remote 服务器 来源ip`},
 }
 
-// hanAnchorRunes are the characters outside ASCII, digits aside, at which a recogniser is asked. Each ends
-// or begins a word that announces something.
-const hanAnchorRunes = "\uFF1A\uFF20\uFF1D" + // full-width : @ =
-	"京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼使" + // plates
-	"名人叫户者主客生长工" + // names
-	"先女小老经医律教主总博同师院局" + // titles after a name
-	"址住" + // addresses
-	"码令信是为"
+// role is what a Chinese character can announce.
+type role uint8
+
+const (
+	plateRole role = iota + 1
+	titleRole
+	keyRole
+)
+
+// roles holds the characters outside ASCII, digits and marks aside, at which a recogniser is asked.
+var roles = func() map[rune]role {
+	m := map[rune]role{}
+	for _, r := range plateRegions {
+		m[r] = plateRole
+	}
+	for _, t := range titles {
+		for _, r := range t {
+			m[r] = titleRole
+			break
+		}
+	}
+	for _, r := range "名人叫户者主客生长工址住码令信号" {
+		m[r] = keyRole
+	}
+	return m
+}()

@@ -12,6 +12,8 @@ const (
 	fakeWords = "城区 山区 片区 区县 地区 城市 楼市 股市 上市 早市 花市 县市 省市 本市 全市 我市 该市 各市"
 )
 
+var fakeTailSet, fakeWordSet = newSet(fakeTails), newSet(fakeWords)
+
 // Division returns the length in bytes of the division s starts with: two to eight Han characters up to
 // the first of the given endings, or 0.
 func Division(s, endings string) int {
@@ -40,11 +42,11 @@ func Division(s, endings string) int {
 }
 
 func fake(s string) bool {
-	if inWords(fakeWords, s) {
+	if fakeWordSet.has(s) {
 		return true
 	}
 	for _, n := range [...]int{len("小区"), len("住宅区")} {
-		if len(s) >= n && inWords(fakeTails, s[len(s)-n:]) {
+		if len(s) >= n && fakeTailSet.has(s[len(s)-n:]) {
 			return true
 		}
 	}

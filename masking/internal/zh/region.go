@@ -1,6 +1,9 @@
 package zh
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // provinces in their short form, each followed by what may stand behind it.
 const provinces = "北京 天津 上海 重庆 河北 山西 辽宁 吉林 黑龙江 江苏 浙江 安徽 福建 江西 山东 河南 湖北 湖南 广东 海南 四川 " +
@@ -28,46 +31,72 @@ const cities = "石家庄 唐山 秦皇岛 邯郸 邢台 保定 张家口 承德
 const cityTails = "市 自治州 地区 盟 林区 藏族自治州 彝族自治州 回族自治州 朝鲜族自治州 哈萨克自治州 蒙古自治州 傣族自治州 白族自治州 " +
 	"土家族苗族自治州 布依族苗族自治州 苗族侗族自治州 壮族苗族自治州 哈尼族彝族自治州 藏族羌族自治州 蒙古族藏族自治州"
 
+var (
+	provinceSet, provinceTailSet = newSet(provinces), newSet(provinceTails)
+	citySet, cityTailSet         = newSet(cities), newSet(cityTails)
+	starts                       = newRunes(firstRunes(provinces + " " + cities))
+	tails                        = newRunes(firstRunes(provinceTails + " " + cityTails))
+)
+
+func firstRunes(list string) string {
+	var b strings.Builder
+	for word := range strings.FieldsSeq(list) {
+		r, _ := utf8.DecodeRuneInString(word)
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// Starts reports whether a province or a city begins with r.
+func Starts(r rune) bool { return starts.has(r) }
+
 // Province returns the length in bytes of the province s starts with, its tail included, or 0.
 func Province(s string) int {
-	return region(s, provinces, provinceTails, len("北京"), len("黑龙江"))
+	return region(s, provinceSet, provinceTailSet, len("北京"), len("黑龙江"))
 }
 
 // City returns the length in bytes of the prefecture s starts with, its tail included, or 0.
-func City(s string) int { return region(s, cities, cityTails, len("深圳"), len("鄂尔多斯")) }
+func City(s string) int { return region(s, citySet, cityTailSet, len("深圳"), len("鄂尔多斯")) }
 
-func region(s, names, tails string, shortest, longest int) int {
-	for n := min(longest, len(s)); n >= shortest; n -= len("省") {
-		if inWords(names, s[:n]) {
-			return n + longestTail(s[n:], tails)
+func region(s string, names, tailSet set, shortest, longest int) int {
+	if r, _ := utf8.DecodeRuneInString(s); !starts.has(r) {
+		return 0
+	}
+	for n := min(longest, len(s)/3*3); n >= shortest; n -= len("省") {
+		if names.has(s[:n]) {
+			tail := longestTail(s[n:], tailSet)
+			if tail == 0 && namesRoad(s[n:]) {
+				return 0
+			}
+			return n + tail
 		}
 	}
 	return 0
 }
 
-func longestTail(s, tails string) int {
+// namesRoad: 中山路 and 北京东路 are roads in other towns.
+func namesRoad(s string) bool {
+	n := 0
+	for _, r := range s {
+		if r == '路' || r == '街' || r == '道' || r == '巷' || r == '里' {
+			return true
+		}
+		if n++; n == 3 {
+			break
+		}
+	}
+	return false
+}
+
+func longestTail(s string, tailSet set) int {
+	if r, _ := utf8.DecodeRuneInString(s); !tails.has(r) {
+		return 0
+	}
 	best := 0
 	for n := len("省"); n <= min(len("土家族苗族自治州"), len(s)); n += len("省") {
-		if inWords(tails, s[:n]) {
+		if tailSet.has(s[:n]) {
 			best = n
 		}
 	}
 	return best
 }
-
-// starts is the set of first characters of provinces and cities.
-var starts = func() map[rune]bool {
-	set := map[rune]bool{}
-	for _, list := range [...]string{provinces, cities} {
-		for word := range strings.FieldsSeq(list) {
-			for _, r := range word {
-				set[r] = true
-				break
-			}
-		}
-	}
-	return set
-}()
-
-// Starts reports whether a province or a city begins with r. It is a quick test before Province and City.
-func Starts(r rune) bool { return starts[r] }

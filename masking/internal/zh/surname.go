@@ -1,7 +1,7 @@
 // Package zh holds the few word lists that Chinese names and addresses need.
 package zh
 
-import "strings"
+import "unicode/utf8"
 
 // compound are the surnames of two characters that are in use.
 const compound = "欧阳 歐陽 司马 司馬 上官 诸葛 諸葛 夏侯 东方 東方 皇甫 尉迟 尉遲 公孙 公孫 慕容 令狐 司徒 司空 长孙 長孫 " +
@@ -20,10 +20,20 @@ const single = "王李张劉刘陈陳杨楊黄黃赵趙周吴吳徐孙孫马馬�
 	"索宣晋晉相初门門云雲容敬来來扈晁芮都普阙闕浦戈伏鹿薄邸雍辜羊阿乌烏母裘亓修邰赫杭况況那宿鲜鮮印逯隆茹诺諾战戰慕危玉银銀亢嵇" +
 	"公哈湛宾賓戎勾茅利於呼居揭干但尉冶斯元束檀衣信展阴陰昝智幸奉植衡富尧堯闭閉由"
 
+var (
+	compounds = newSet(compound)
+	singles   = newRunes(single)
+	firsts    = newRunes(compound) // characters of compound surnames: a quick test
+)
+
 // CompoundSurname reports whether name starts with a surname of two characters.
 func CompoundSurname(name string) bool {
 	const two = len("欧阳")
-	return len(name) >= two && inWords(compound, name[:two])
+	if len(name) < two {
+		return false
+	}
+	r, _ := utf8.DecodeRuneInString(name)
+	return firsts.has(r) && compounds.has(name[:two])
 }
 
 // Surname returns the length in bytes of the surname name starts with, or 0.
@@ -31,25 +41,8 @@ func Surname(name string) int {
 	if CompoundSurname(name) {
 		return len("欧阳")
 	}
-	const one = len("王")
-	if len(name) >= one && name[0] >= 0xE4 && strings.Contains(single, name[:one]) {
-		return one
+	if r, size := utf8.DecodeRuneInString(name); singles.has(r) {
+		return size
 	}
 	return 0
-}
-
-// inWords looks word up in a list separated by spaces.
-func inWords(list, word string) bool {
-	for i := 0; ; {
-		j := strings.Index(list[i:], word)
-		if j < 0 {
-			return false
-		}
-		j += i
-		end := j + len(word)
-		if (j == 0 || list[j-1] == ' ') && (end == len(list) || list[end] == ' ') {
-			return true
-		}
-		i = end
-	}
 }
