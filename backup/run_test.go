@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -11,9 +12,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"github.com/confide-go/confide/backup"
 	"github.com/confide-go/confide/backup/backuptest"
+	"github.com/confide-go/confide/backup/cell"
 	"github.com/confide-go/confide/backup/dirstore"
 	"github.com/confide-go/confide/backup/sqlsource"
 	"github.com/confide-go/confide/internal/testdb"
@@ -417,6 +420,72 @@ func TestTwoDataSetsRestoreIntoOneDatabase(t *testing.T) {
 		require.Equal(t, rowsOf(t, sourceOf(t, db)), rowsOf(t, sourceOf(t, to)))
 	})
 }
+
+func TestNullInAPrimaryKeyIsRefused(t *testing.T) {
+	// SQLite allows it, and several such rows; they have no order.
+	db := testdb.New(t, testdb.SQLite)
+	exec(t, poolOf(t, db), "CREATE TABLE a (id TEXT PRIMARY KEY)", "INSERT INTO a VALUES (NULL), (NULL)")
+	store := backup.NewMemory()
+	_, err := open(t, store, backuptest.NewKEK(t), sourceOf(t, db)).Run(t.Context(), backup.RunOptions{})
+	require.ErrorIs(t, err, backup.ErrUnsupported)
+	require.ErrorContains(t, err, `row of table "a": backup: cannot be copied exactly: column "id" of the primary key is NULL; give each row a key, or exclude the table`)
+	require.Empty(t, keysOf(t, store, "manifest/"))
+}
+
+// careless is a KEK that does not check associated data.
+type careless struct{ tink.AEADWithContext }
+
+func (k careless) EncryptWithContext(ctx context.Context, plaintext, _ []byte) ([]byte, error) {
+	return k.AEADWithContext.EncryptWithContext(ctx, plaintext, nil)
+}
+
+func (k careless) DecryptWithContext(ctx context.Context, ciphertext, _ []byte) ([]byte, error) {
+	return k.AEADWithContext.DecryptWithContext(ctx, ciphertext, nil)
+}
+
+func TestCarelessKEKIsRefused(t *testing.T) {
+	db := testdb.New(t, testdb.SQLite)
+	store := backup.NewMemory()
+	_, err := open(t, store, careless{backuptest.NewKEK(t)}, sourceOf(t, db)).Run(t.Context(), backup.RunOptions{})
+	require.ErrorContains(t, err, "the key encryption key ignores associated data; use another one")
+	require.Empty(t, keysOf(t, store, ""))
+}
+
+// lying is a source whose schema or rows are not what it declares.
+type lying struct {
+	schema backup.Schema
+	row    backup.Row
+}
+
+func (l lying) Snapshot(context.Context) (backup.View, error) { return l, nil }
+func (l lying) Schema() backup.Schema                         { return l.schema }
+func (l lying) Close() error                                  { return nil }
+func (l lying) Rows(context.Context, string) iter.Seq2[backup.Row, error] {
+	return func(yield func(backup.Row, error) bool) { yield(l.row, nil) }
+}
+
+func TestLyingSourceIsRefused(t *testing.T) {
+	table := backup.Table{Name: "a", Columns: []backup.Column{{Name: "id"}, {Name: "v"}}, Key: []int{0}}
+	good := row(cell.AppendInt(nil, 1), cell.AppendNull(nil))
+	for text, l := range map[string]lying{
+		"declares no engine":                                {backup.Schema{}, good},
+		`declares table "a" twice`:                          {backup.Schema{Engine: "x", Tables: []backup.Table{table, table}}, good},
+		`table "b" has no primary key; add one`:             {backup.Schema{Engine: "x", Tables: []backup.Table{{Name: "b"}}}, good},
+		`table "b": primary key names column 1 of 1`:        {backup.Schema{Engine: "x", Tables: []backup.Table{{Name: "b", Columns: table.Columns[:1], Key: []int{1}}}}, good},
+		"is not valid UTF-8; rename it":                     {backup.Schema{Engine: "x", Tables: []backup.Table{{Name: "\xff", Columns: table.Columns, Key: []int{0}}}}, good},
+		`row of table "a": has 1 cells for 2 columns`:       {backup.Schema{Engine: "x", Tables: []backup.Table{table}}, good[:2]},
+		`row of table "a": cell: row ends inside a cell`:    {backup.Schema{Engine: "x", Tables: []backup.Table{table}}, good[:1]},
+		`row of table "a": cell: unknown kind 99`:           {backup.Schema{Engine: "x", Tables: []backup.Table{table}}, backup.Row{99, 0}},
+		`row of table "a": cell: integer not in its shorte`: {backup.Schema{Engine: "x", Tables: []backup.Table{table}}, backup.Row{2, 0x80, 0}},
+	} {
+		store := backup.NewMemory()
+		_, err := open(t, store, backuptest.NewKEK(t), l).Run(t.Context(), backup.RunOptions{})
+		require.ErrorContains(t, err, text)
+		require.Empty(t, keysOf(t, store, "manifest/"), text)
+	}
+}
+
+func row(cells ...[]byte) backup.Row { return slices.Concat(cells...) }
 
 func TestProgressAddsUp(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)

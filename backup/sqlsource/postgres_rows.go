@@ -63,29 +63,34 @@ func (postgres) rows(ctx context.Context, s *session, t *table, ordered bool) it
 	}
 }
 
-func pgScan(ctx context.Context, conn *pgx.Conn, t *table, query string, yield func(backup.Row, error) bool) error {
-	formats := make(pgx.QueryResultFormats, len(t.columns))
+// pgScan asks for binary results below pgx's query modes: in the simple protocol,
+// which a DSN may choose, everything would come as text.
+func pgScan(ctx context.Context, conn *pgx.Conn, t *table, query string, yield func(backup.Row, error) bool) (err error) {
+	formats := make([]int16, len(t.columns))
 	for i := range formats {
 		formats[i] = pgx.BinaryFormatCode
 	}
-	rows, err := conn.Query(ctx, query, formats)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+	result := conn.PgConn().ExecParams(ctx, query, nil, nil, nil, formats)
+	stopped := false
+	defer func() {
+		if _, closed := result.Close(); err == nil && !stopped {
+			err = closed
+		}
+	}()
 	var row []byte
-	for rows.Next() {
+	for result.NextRow() {
 		row = row[:0]
-		for i, raw := range rows.RawValues() {
+		for i, raw := range result.Values() {
 			if row, err = appendPG(row, t.columns[i].oid, raw); err != nil {
 				return fmt.Errorf("column %q: %w", t.columns[i].name, err)
 			}
 		}
 		if !yield(row, nil) {
+			stopped = true
 			return nil
 		}
 	}
-	return rows.Err()
+	return nil
 }
 
 // pgEpoch is 2000-01-01 in seconds since 1970; pgEpochDays the same in days.
