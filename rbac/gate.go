@@ -84,7 +84,7 @@ func (g *guard) pass(query string) error {
 	if g.op == "system" {
 		return nil
 	}
-	if g.res == nil {
+	if g.res == nil && len(g.joins) == 0 {
 		return g.a.unmentioned(query)
 	}
 	if err := g.inspect(query); err != nil {

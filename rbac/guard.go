@@ -82,13 +82,16 @@ func (g *guard) prepare() error {
 	if sys := systemOf(stmt.Context); sys != nil {
 		return g.bySystem(sys)
 	}
-	if raw || g.res == nil {
+	if raw || g.res == nil && !g.joinsGuarded() {
 		return nil // the gate still looks for guarded tables in the text
 	}
 	g.snap = g.a.snap.Load()
 	var err error
 	if g.who, err = g.a.asker(stmt.Context, g.snap); err != nil {
-		return fmt.Errorf("%w (table %s)", err, g.res.table)
+		return fmt.Errorf("%w (table %s)", err, g.label())
+	}
+	if g.res == nil {
+		return g.scopeJoins() // an open table that joins a guarded one
 	}
 	if g.scope, err = g.snap.scope(&g.who, g.res, action(g.op)); err != nil {
 		return err
@@ -108,6 +111,14 @@ func (g *guard) prepareWhere() error {
 		return err
 	}
 	return g.wrapWhere()
+}
+
+// label names the statement's table in messages.
+func (g *guard) label() string {
+	if g.res != nil {
+		return g.res.table
+	}
+	return g.table
 }
 
 // resolve finds the resource whose rows the statement is about, by its table or by its model.

@@ -11,7 +11,7 @@ func (g *guard) inspect(query string) error {
 		return err
 	}
 	v := inspection{guard: g, query: query, tokens: tokens, hidden: g.who.roles.hidden[g.res]}
-	if g.op != "create" {
+	if g.res != nil && g.op != "create" {
 		if err := v.predicate(); err != nil {
 			return err
 		}
@@ -39,7 +39,7 @@ func (v *inspection) word(i int) string {
 // predicate checks the outermost level: one statement, one WHERE, and that is ours.
 func (v *inspection) predicate() error {
 	if v.at == 0 || v.tail > len(v.query) {
-		return refused("the statement on %s lost its row scope; another plugin rewrote it", v.res.table)
+		return refused("the statement on %s lost its row scope; another plugin rewrote it", v.label())
 	}
 	seen := false
 	for i, t := range v.tokens {
@@ -49,19 +49,19 @@ func (v *inspection) predicate() error {
 		switch v.word(i) {
 		case "WHERE":
 			if seen || t.to+1 != v.at {
-				return refused("a second WHERE in the text of a join or column list on %s", v.res.table)
+				return refused("a second WHERE in the text of a join or column list on %s", v.label())
 			}
 			seen = true
 		case "UNION", "INTERSECT", "EXCEPT", "MINUS":
-			return refused("%s on %s: run the parts as statements of their own", v.word(i), v.res.table)
+			return refused("%s on %s: run the parts as statements of their own", v.word(i), v.label())
 		case "SELECT":
 			if i > 0 {
-				return refused("a second SELECT in the text of a statement on %s", v.res.table)
+				return refused("a second SELECT in the text of a statement on %s", v.label())
 			}
 		}
 	}
 	if !seen {
-		return refused("the statement on %s lost its row scope; another plugin rewrote it", v.res.table)
+		return refused("the statement on %s lost its row scope; another plugin rewrote it", v.label())
 	}
 	return v.parentheses()
 }
@@ -70,7 +70,7 @@ func (v *inspection) predicate() error {
 func (v *inspection) parentheses() error {
 	for _, t := range v.tokens {
 		if t.from > v.end && t.from < v.tail-1 && t.depth < 1 && v.query[t.from] != '(' && !strings.EqualFold(v.query[t.from:t.to], "and") {
-			return refused("a condition on %s closes a parenthesis that it did not open", v.res.table)
+			return refused("a condition on %s closes a parenthesis that it did not open", v.label())
 		}
 	}
 	return nil
@@ -78,28 +78,25 @@ func (v *inspection) parentheses() error {
 
 // tables counts the guarded names: those that GORM prints for us, and not one more.
 func (v *inspection) tables() error {
-	allowed := map[string]int{strings.ToLower(v.res.table): 0, strings.ToLower(v.table): 1}
-	if !strings.EqualFold(v.res.table, v.table) {
-		allowed[strings.ToLower(v.res.table)] = 1
+	allowed := map[string]int{}
+	if v.res != nil {
+		allowed[strings.ToLower(v.res.table)], allowed[strings.ToLower(v.table)] = 1, 1
 	}
-	for _, j := range v.joins {
+	for _, j := range v.joins { // printed as: table alias
 		allowed[strings.ToLower(j.res.table)]++
 		allowed[strings.ToLower(j.alias)]++
-		if strings.EqualFold(j.res.table, j.alias) {
-			allowed[strings.ToLower(j.alias)]--
-		}
 	}
 	for w := range words(v.query) {
 		name := strings.ToLower(v.query[w.from:w.to])
 		if dynamic(name) || name == "natural" {
-			return refused("%s in the text of a statement on %s", name, v.res.table)
+			return refused("%s in the text of a statement on %s", name, v.label())
 		}
 		left, ours := allowed[name]
 		if !ours && v.a.tables[name] == nil || qualifies(v.query, w.to) {
 			continue
 		}
 		if allowed[name] = left - 1; left == 0 {
-			return refused("the text of a statement on %s names %s: join it by its association, preload it, or load its ids first", v.res.table, name)
+			return refused("the text of a statement on %s names %s: join it by its association, preload it, or load its ids first", v.label(), name)
 		}
 	}
 	return nil
@@ -125,10 +122,10 @@ func (v *inspection) columns() error {
 			continue
 		}
 		if word == "*" && v.word(i-1) == "." && (t.from > v.at || !v.wholeRow(i)) {
-			return refused("%s.* inside an expression on %s: some of its columns are hidden", v.word(i-2), v.res.table)
+			return refused("%s.* inside an expression on %s: some of its columns are hidden", v.word(i-2), v.label())
 		}
 		if by && t.depth == 0 && word != "" && word[0] >= '0' && word[0] <= '9' && (v.word(i-1) == "BY" || v.word(i-1) == ",") {
-			return refused("a column number in ORDER BY or GROUP BY on %s: write the column's name", v.res.table)
+			return refused("a column number in ORDER BY or GROUP BY on %s: write the column's name", v.label())
 		}
 		if err := v.names(t); err != nil {
 			return err

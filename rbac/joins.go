@@ -56,6 +56,28 @@ func (g *guard) scopeJoins() error {
 	return nil
 }
 
+// joinsGuarded reports whether a statement on an open table joins a guarded one by an association.
+func (g *guard) joinsGuarded() bool {
+	stmt := g.db.Statement
+	if stmt.Schema == nil {
+		return false
+	}
+	for _, join := range stmt.Joins {
+		relations := stmt.Schema.Relationships.Relations
+		for part := range strings.SplitSeq(join.Name, ".") {
+			rel := relations[part]
+			if rel == nil {
+				break
+			}
+			if g.a.tables[strings.ToLower(rel.FieldSchema.Table)] != nil {
+				return true
+			}
+			relations = rel.FieldSchema.Relationships.Relations
+		}
+	}
+	return false
+}
+
 // nested refuses "Manager.Company" if one of its tables is guarded: GORM has one ON for the whole chain.
 func (g *guard) nested(name string) error {
 	relations := g.db.Statement.Schema.Relationships.Relations
