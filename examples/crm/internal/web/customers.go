@@ -23,7 +23,7 @@ func (a *app) customerList(v *visit) error {
 		return err
 	}
 	return v.show(http.StatusOK, "customers", page{
-		Title: v.t("customers.title"), Section: "customers",
+		Title: v.t("customers.title"), Section: "customers", Done: v.done(),
 		Data: listData{CustomerPage: found, Search: q.Search, ShowHidden: q.ShowHidden, Pager: v.pager(found.Page, found.Pages)},
 	})
 }

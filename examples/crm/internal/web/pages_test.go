@@ -273,6 +273,8 @@ func TestHideAndUnhide(t *testing.T) {
 	_, body, _ = s.get("/customers/1?done=hidden")
 	require.Contains(t, body, "The customer is hidden.")
 	require.Contains(t, body, "Show this customer again?")
+	_, body, _ = s.get("/customers?done=hidden")
+	require.Contains(t, body, "The customer is hidden.", "also where the customer itself is out of sight")
 	_, _, h = s.post("/customers/1/unhide", nil)
 	require.Equal(t, "/customers/1?done=unhidden", h.Get("Location"))
 	require.False(t, s.office.customers[0].Hidden)
@@ -368,12 +370,14 @@ func TestTrail(t *testing.T) {
 	require.Contains(t, body, "5 Mar 2021, 07:30:00")
 	require.Contains(t, body, "Time (CST)")
 	require.Contains(t, body, `rel="prev" href="/audit?action=customer.reveal&amp;actor=3&amp;from=2021-03-04&amp;page=1&amp;`)
+	s.get("/audit?row=7")
+	require.Equal(t, desk.EventQuery{Row: "7", Resource: "customer", Page: 1}, s.office.trails[1])
 	for _, days := range []string{"from=2021-13-01", "to=yesterday", "from=2021-03-05&to=2021-03-04"} {
 		status, body, _ := s.get("/audit?" + days)
 		require.Equal(t, http.StatusUnprocessableEntity, status, days)
 		require.Contains(t, body, "Enter days that exist")
 	}
-	require.Len(t, s.office.trails, 1)
+	require.Len(t, s.office.trails, 2)
 }
 
 func TestVerify(t *testing.T) {

@@ -32,6 +32,9 @@ func (a *app) trail(v *visit) error {
 		},
 		From: v.query("from"), To: v.query("to"),
 	}
+	if d.Query.Row != "" && d.Query.Resource == "" {
+		d.Query.Resource = "customer" // numbers are unique within a kind of record only
+	}
 	var okFrom, okTo bool
 	d.Query.From, okFrom = v.day(d.From, 0)
 	d.Query.To, okTo = v.day(d.To, 1) // up to the end of that day
