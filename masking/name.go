@@ -19,11 +19,8 @@ const (
 // the first character of the whole name and a fixed number of stars; Waybill fixes the stars.
 func appendName(dst []byte, s string, p Profile) []byte {
 	s = strings.TrimSpace(s)
-	if s == fixed || !utf8.ValidString(s) || grapheme.Count(s, maxNameClusters+1) > maxNameClusters {
+	if s == "" || s == fixed || !utf8.ValidString(s) || grapheme.Count(s, maxNameClusters+1) > maxNameClusters {
 		return append(dst, fixed...)
-	}
-	if s == "" {
-		return append(dst, '*')
 	}
 	start := len(dst)
 	words := 0

@@ -259,15 +259,16 @@ func appendChat(dst []byte, s string, p Profile) []byte {
 	n := grapheme.Count(s, maxNameClusters)
 	size, first := grapheme.Next(s)
 	last := strings.TrimRightFunc(s, unicode.IsSpace)
-	if p == Screen && n == 5 && strings.HasPrefix(s[size:], "***") && showable(first, size) {
+	if p != Log && n == 5 && strings.HasPrefix(s[size:], "***") && showable(first, size) {
 		return append(dst, s...) // masked already
 	}
 	if n < 6 || n >= maxNameClusters || p == Log || !showable(first, size) {
 		return append(dst, "***"...)
 	}
-	dst = append(append(dst, s[:size]...), "***"...)
-	if c := last[len(last)-1]; c-'0' < 10 || isLetter(c) {
-		dst = append(dst, c)
+	c := last[len(last)-1]
+	if c-'0' > 9 && !isLetter(c) {
+		return append(dst, "***"...)
 	}
-	return dst
+	dst = append(append(dst, s[:size]...), "***"...)
+	return append(dst, c)
 }

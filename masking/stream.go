@@ -9,7 +9,7 @@ import (
 	"github.com/confide-go/confide/masking/internal/detect"
 )
 
-// chunk is how much a stream reads before it looks at it. Nothing depends on its size.
+// chunk is how much a stream takes in before it looks at it. The output does not depend on its size.
 const chunk = 32 << 10
 
 // Writer masks what is written to it and passes it on. The output is the same, byte for byte, as that of
@@ -18,6 +18,7 @@ type Writer struct {
 	next  io.Writer
 	p     Policy
 	level Level
+	chunk int
 
 	buf  []byte
 	out  int // buf[:out] has been passed on
@@ -29,7 +30,7 @@ type Writer struct {
 // NewWriter returns a writer that masks free text for the caller in ctx. Close passes on the last bytes; it
 // does not close next.
 func (p Policy) NewWriter(ctx context.Context, next io.Writer) *Writer {
-	return &Writer{next: next, p: p, level: p.level(ctx)}
+	return &Writer{next: next, p: p, level: p.level(ctx), chunk: chunk}
 }
 
 // Write takes b in. After an error of the next writer it returns that error and takes nothing.
@@ -39,15 +40,19 @@ func (w *Writer) Write(b []byte) (int, error) {
 		if w.err != nil {
 			return taken, w.err
 		}
-		n := min(len(b), chunk)
-		w.buf = append(w.buf, b[:n]...)
+		n := min(len(b), w.chunk)
+		w.take(b[:n])
 		b = b[n:]
 		taken += n
-		if len(w.buf) >= chunk+detect.Ahead+detect.Behind {
-			w.advance(false)
-		}
 	}
 	return taken, w.err
+}
+
+func (w *Writer) take(b []byte) {
+	w.buf = append(w.buf, b...)
+	if len(w.buf) >= w.chunk+detect.Ahead+detect.Behind {
+		w.advance(false)
+	}
 }
 
 // Close looks at what is left and passes it on. Without it the end of the text is missing, not unmasked.
@@ -167,10 +172,7 @@ func (r *reader) Read(b []byte) (int, error) {
 		r.ready = r.ready[:0]
 		n, err := r.from.Read(r.in)
 		if n > 0 {
-			r.w.buf = append(r.w.buf, r.in[:n]...)
-			if len(r.w.buf) >= chunk+detect.Ahead+detect.Behind {
-				r.w.advance(false)
-			}
+			r.w.take(r.in[:n])
 		}
 		if err != nil {
 			r.w.advance(true)
