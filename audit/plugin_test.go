@@ -189,6 +189,7 @@ func TestAWriteOutsideATransactionIsRefused(t *testing.T) {
 			require.ErrorIs(t, err, audit.ErrInvalid)
 			require.ErrorContains(t, err, "wrap it in db.Transaction")
 		}
+		require.NoError(t, tx.Session(&gorm.Session{DryRun: true}).Create(&customer{ID: "1"}).Error, "nothing is written")
 		require.NoError(t, tx.Transaction(func(tx *gorm.DB) error { return tx.Create(&customer{ID: "1"}).Error }))
 		require.Equal(t, 1, b.seal(t))
 

@@ -209,6 +209,7 @@ func tamperings() []attack {
 		{"edit the sequence column", statement("UPDATE confide_audit_entries SET seq = 90 WHERE log_id = 'main' AND seq = 4"),
 			[]string{"deleted main#4", "inserted main#90", "revision-gap"}},
 		{"edit the row index", statement("UPDATE confide_audit_rows SET row_id = 'x' WHERE log_id = 'main' AND seq = 4"), []string{"index-edited main#4"}},
+		{"move in the row index", statement("UPDATE confide_audit_rows SET resource = 'invoice' WHERE log_id = 'main' AND seq = 4"), []string{"index-edited main#4"}},
 		{"delete from the row index", statement("DELETE FROM confide_audit_rows WHERE log_id = 'main' AND seq = 4"), []string{"index-edited main#4"}},
 		{"add to the row index", statement("INSERT INTO confide_audit_rows (log_id, resource, row_id, seq) VALUES ('main', 'invoice', '1', 4)"), []string{"index-edited main#4"}},
 

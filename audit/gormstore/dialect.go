@@ -92,7 +92,7 @@ func (s *Store) within(ctx context.Context, f func(tx *sql.Tx) error) error {
 		if err == nil || attempt == attempts || !isTransient(err) {
 			return err
 		}
-		t := time.NewTimer(time.Duration(attempt) * time.Duration(1+rand.IntN(10)) * time.Millisecond)
+		t := time.NewTimer(time.Duration(attempt) * time.Duration(5+rand.IntN(10)) * time.Millisecond)
 		select {
 		case <-t.C:
 		case <-ctx.Done():
