@@ -50,8 +50,12 @@ func (c conn) dialect() string { return c.db.Dialector.Name() }
 // quote quotes an identifier.
 func (c conn) quote(name string) string { return c.db.Statement.Quote(clause.Column{Name: name}) }
 
-// inTransaction reports whether the statement runs inside a transaction.
+// inTransaction reports whether the statement runs inside a transaction. A key store of its own may work
+// without a database.
 func (c conn) inTransaction() bool {
+	if c.db == nil {
+		return false
+	}
 	_, ok := c.db.Statement.ConnPool.(gorm.TxCommitter)
 	return ok
 }

@@ -237,7 +237,7 @@ func (d *examination) index(r rawRow, x *indexField, opened, erased bool, value 
 		d.add(findErased, x.column, r, "the person was erased but can still be searched for; call vault.ReplayErasures")
 	case erased:
 	case opened:
-		all, err := tk.blindAll(d.tenant, x, d.v.cfg.Region, value)
+		all, err := tk.blindAll(d.tenant, x, []string{x.norm.apply(string(value), d.v.cfg.Region)})
 		for _, idx := range all {
 			if string(idx) == string(stored) {
 				return

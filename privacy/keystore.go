@@ -114,7 +114,10 @@ func (t tableKeys) Load(ctx context.Context, db *gorm.DB, names []KeyName, hold 
 }
 
 func (t tableKeys) loadSubjects(ctx context.Context, c conn, tenant string, ids []string, lock string, out *[]StoredKey) error {
-	text := "SELECT subject, version, wrapped, erased_at FROM confide_subject_keys WHERE tenant = ? AND subject IN ?" + lock
+	text := "SELECT subject, version, wrapped, erased_at FROM confide_subject_keys WHERE tenant = ? AND subject IN ?"
+	if lock != "" {
+		text += " ORDER BY subject" + lock // locks are taken in the one order
+	}
 	return c.query(ctx, func(r *sql.Rows) error {
 		k := StoredKey{KeyName: KeyName{Tenant: tenant, Purpose: purposeData}}
 		var erased int64

@@ -14,14 +14,24 @@ import (
 type normaliser struct {
 	name  string
 	apply func(s, region string) string
+	// search returns the forms to look for, where that is more than one.
+	search func(s, region string) []string
+}
+
+// candidates returns the forms under which a value that is searched for may be stored.
+func (n normaliser) candidates(s, region string) []string {
+	if n.search == nil {
+		return []string{n.apply(s, region)}
+	}
+	return n.search(s, region)
 }
 
 func normalisers() []normaliser {
 	return []normaliser{
-		{"exact/1", func(s, _ string) string { return s }},
-		{"text/1", func(s, _ string) string { return foldText(s) }},
-		{"email/1", func(s, _ string) string { return foldText(s) }},
-		{"phone/1", normalPhone},
+		{"exact/1", func(s, _ string) string { return s }, nil},
+		{"text/1", func(s, _ string) string { return foldText(s) }, nil},
+		{"email/1", func(s, _ string) string { return foldText(s) }, nil},
+		{"phone/1", normalPhone, phoneCandidates},
 	}
 }
 

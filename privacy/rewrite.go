@@ -51,7 +51,7 @@ func (t *tenantIndex) of(x *indexField, c *cell) ([]any, error) {
 		_, err := rand.Read(none[1:])
 		return []any{none}, err
 	}
-	all, err := t.keys.blindAll(t.tenant, x, t.v.cfg.Region, value)
+	all, err := t.keys.blindAll(t.tenant, x, x.norm.candidates(string(value), t.v.cfg.Region))
 	out := make([]any, len(all))
 	for i, idx := range all {
 		out[i] = idx

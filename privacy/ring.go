@@ -232,28 +232,30 @@ func (r *keyRing) unwrapNow(ctx context.Context, tenant string, stored []StoredK
 
 // blind returns the index of a value under the newest index key.
 func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []byte) (Index, error) {
-	sum, err := k.index.ComputePrimaryPRF(indexInput(tenant, x, region, value), indexSize-1)
+	sum, err := k.index.ComputePrimaryPRF(indexInput(tenant, x, x.norm.apply(string(value), region)), indexSize-1)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
 	}
 	return append(Index{indexVersion}, sum...), nil
 }
 
-// blindAll returns the indexes of a value under every index key, so that rows indexed before a rotation are
-// still found.
-func (k *tenantKeys) blindAll(tenant string, x *indexField, region string, value []byte) ([]Index, error) {
-	input := indexInput(tenant, x, region, value)
+// blindAll returns the indexes that rows with one of these normal forms may have under any index key, so
+// that rows indexed before a rotation are still found.
+func (k *tenantKeys) blindAll(tenant string, x *indexField, forms []string) ([]Index, error) {
 	var out []Index
-	for _, p := range k.index.PRFs {
-		sum, err := p.ComputePRF(input, indexSize-1)
-		if err != nil {
-			return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
+	for _, form := range forms {
+		input := indexInput(tenant, x, form)
+		for _, p := range k.index.PRFs {
+			sum, err := p.ComputePRF(input, indexSize-1)
+			if err != nil {
+				return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
+			}
+			out = append(out, append(Index{indexVersion}, sum...))
 		}
-		out = append(out, append(Index{indexVersion}, sum...))
 	}
 	return out, nil
 }
 
-func indexInput(tenant string, x *indexField, region string, value []byte) []byte {
-	return encode("confide.index", tenant, x.of.logical, x.norm.name, x.norm.apply(string(value), region))
+func indexInput(tenant string, x *indexField, form string) []byte {
+	return encode("confide.index", tenant, x.of.logical, x.norm.name, form)
 }

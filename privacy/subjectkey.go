@@ -114,10 +114,13 @@ func (r *keyRing) sealingKeys(ctx context.Context, db *gorm.DB, tenant string, s
 	if err != nil {
 		return nil, nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(subjects), func(s string) bool { return have[s] != nil })
-	made, err := r.createSubjects(ctx, db, tenant, keys, missing)
-	if err != nil {
-		return nil, nil, err
+	var made map[string]*subjectKey
+	if len(have) < len(subjects) {
+		// Add all, also those that exist: Add leaves them alone, but on MySQL it locks them, and all locks must
+		// be taken in the one order.
+		if made, err = r.createSubjects(ctx, db, tenant, keys, subjects); err != nil {
+			return nil, nil, err
+		}
 	}
 	// Only now hold them: MySQL would lock the gaps around keys that do not exist, and so dead-lock any two
 	// transactions that create one. And what is stored counts: another process may have been first.
@@ -141,13 +144,10 @@ func (r *keyRing) sealingKeys(ctx context.Context, db *gorm.DB, tenant string, s
 }
 
 // createSubjects adds keys for these persons. Those that are stored in the end may be others.
-func (r *keyRing) createSubjects(ctx context.Context, db *gorm.DB, tenant string, keys *tenantKeys, missing []string) (map[string]*subjectKey, error) {
-	if len(missing) == 0 {
-		return nil, nil
-	}
-	rows := make([]StoredKey, len(missing))
-	made := make(map[string]*subjectKey, len(missing))
-	for i, s := range missing {
+func (r *keyRing) createSubjects(ctx context.Context, db *gorm.DB, tenant string, keys *tenantKeys, subjects []string) (map[string]*subjectKey, error) {
+	rows := make([]StoredKey, len(subjects))
+	made := make(map[string]*subjectKey, len(subjects))
+	for i, s := range subjects {
 		name := KeyName{tenant, s, purposeData}
 		h, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 		if err != nil {

@@ -19,7 +19,7 @@ type update struct {
 	scope   *scope
 	sealing sealing
 	set     clause.Set
-	row     string // the row that the model or the new values name, as they were given
+	row     string           // the row that the model or the new values name, as they were given
 	jobs    map[int]*sealJob // by position in set
 }
 
