@@ -172,7 +172,7 @@ func TestExportVerifiesWithoutTheDatabase(t *testing.T) {
 		require.EqualValues(t, 15, r.Size)
 		r, err = check(out.String())
 		require.NoError(t, err)
-		require.Contains(t, r.String(), "UNANCHORED: 15 events of 2 logs")
+		require.Contains(t, r.String(), "UNANCHORED: 15 events in 2 logs")
 
 		lines := strings.SplitAfter(out.String(), "\n")
 		at := func(part string) int {

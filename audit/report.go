@@ -94,9 +94,9 @@ func (r Report) String() string {
 	case !r.OK:
 		fmt.Fprintf(&b, "BROKEN: %d breaks in %d events of %d logs", len(r.Breaks)+r.More, r.Size, r.Logs)
 	case !r.Anchored:
-		fmt.Fprintf(&b, "UNANCHORED: %d events of %d logs fit together, but nothing outside the database says that they are all", r.Size, r.Logs)
+		fmt.Fprintf(&b, "UNANCHORED: %d events in %d logs fit together, but nothing outside the database says that they are all", r.Size, r.Logs)
 	default:
-		fmt.Fprintf(&b, "valid: %d events of %d logs, anchored to checkpoint %d of %d", r.Size, r.Logs, r.AnchoredTo, r.Checkpoints)
+		fmt.Fprintf(&b, "valid: %d events in %d logs, anchored to checkpoint %d of %d", r.Size, r.Logs, r.AnchoredTo, r.Checkpoints)
 	}
 	if r.Pending > 0 {
 		fmt.Fprintf(&b, "; %d events are not sealed yet", r.Pending)
