@@ -1,6 +1,7 @@
 package rbac
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -128,6 +129,9 @@ func firstIssue(iss *cel.Issues) error {
 		return nil
 	}
 	first := iss.Errors()[0]
+	if first.Location.Column() < 0 {
+		return errors.New(first.Message)
+	}
 	return fmt.Errorf("at column %d: %s", first.Location.Column()+1, first.Message)
 }
 

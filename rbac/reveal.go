@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gorm.io/gorm"
@@ -24,8 +25,8 @@ func (a *Authorizer) MayReveal(ctx context.Context, resource string, rows, field
 	switch {
 	case res == nil:
 		return fmt.Errorf("rbac: reveal: %q is not a resource: add it to Config.Resources", resource)
-	case res.key == nil:
-		return fmt.Errorf("rbac: reveal: resource %s has no single primary key", resource)
+	case res.key == nil || res.key.kind != text && res.key.kind != integer:
+		return fmt.Errorf("rbac: reveal: resource %s has no single primary key that is a string or an integer", resource)
 	case db == nil:
 		return fmt.Errorf("rbac: reveal: no database: call db.Use(authorizer) first")
 	case len(rows) == 0 || len(fields) == 0:
@@ -96,16 +97,10 @@ func countRows(ctx context.Context, db *gorm.DB, own scope, ids []string) (int, 
 	total := 0
 	for chunk := range slices.Chunk(ids, batch) {
 		stmt := &gorm.Statement{DB: db, Context: ctx, ConnPool: db.Statement.ConnPool, Table: own.res.table, Clauses: map[string]clause.Clause{}}
-		values := make([]any, len(chunk))
-		for i, id := range chunk {
-			values[i] = id
-		}
 		_, _ = stmt.WriteString("SELECT COUNT(*) FROM ")
 		stmt.WriteQuoted(clause.Table{Name: own.res.table})
 		_, _ = stmt.WriteString(" WHERE ")
-		own.expr(db.Dialector.Name(), own.res.table).Build(stmt)
-		_, _ = stmt.WriteString(" AND ")
-		clause.IN{Column: clause.Column{Table: own.res.table, Name: own.res.key.name}, Values: values}.Build(stmt)
+		own.also(scope{own.res, own.res.keyIn(chunk)}).expr(db.Dialector.Name(), own.res.table).Build(stmt)
 		found, err := ints(stmt)
 		if err != nil {
 			return 0, err
@@ -113,4 +108,21 @@ func countRows(ctx context.Context, db *gorm.DB, own scope, ids []string) (int, 
 		total += int(found[0])
 	}
 	return total, nil
+}
+
+// keyIn is the condition that the key is one of ids, exactly: MySQL by itself would take "1 " for "1".
+func (r *resource) keyIn(ids []string) *node {
+	n := &node{op: opIn, left: operand{from: fromRow, kind: r.key.kind, col: r.key}}
+	for _, id := range ids {
+		v := value{kind: text, s: id}
+		if r.key.kind == integer {
+			number, err := strconv.ParseInt(id, 10, 64)
+			if err != nil {
+				return constant(no) // no row has such a key
+			}
+			v = value{kind: integer, i: number}
+		}
+		n.list = append(n.list, operand{kind: v.kind, val: v})
+	}
+	return n
 }

@@ -15,7 +15,7 @@ import (
 type translator struct {
 	lang  *language
 	tree  *ast.AST
-	parts int
+	parts int // comparisons and what joins them; the items of lists have their own limit
 }
 
 // allowedCall refuses every function and operator whose answer depends on who computes it.
@@ -176,7 +176,6 @@ func (t *translator) pair(a, b ast.Expr) (l, r operand, err error) {
 }
 
 func (t *translator) operand(e ast.Expr) (operand, error) {
-	t.parts++
 	switch e.Kind() {
 	case ast.LiteralKind:
 		return t.literal(e)

@@ -1,0 +1,78 @@
+// Package rbac decides who may do what to which rows and fields, holds every GORM statement to it, and says
+// why.
+//
+// # What it does
+//
+// A rule gives a role some actions on the rows of a resource where a condition holds:
+//
+//	{ID: "own", Role: "sales", Resource: "customer", Actions: []string{"read", "update"}, When: "row.owner_id == caller.id"}
+//
+// The condition is CEL, checked against the GORM model when the policy is written and compiled from one
+// syntax tree into a Go predicate (Check) and into parameterised SQL (every statement on the table).
+// The rows a list returns are exactly the rows on which Check says yes, on SQLite, PostgreSQL and MySQL.
+// A field rule says how much of a field a role sees: hidden, token, partial or full; and whether it may
+// ask for the whole value.
+//
+// # The three calls you need
+//
+//	authz, err := rbac.Open(ctx, rbac.Config{...})      // compiles the policy, refuses what is not exact
+//	err = db.Use(authz)                                 // from here on statements need db.WithContext(ctx)
+//	views, err := authz.View(ctx, customers)            // views[0].Text("phone") is what goes on the screen
+//
+// Check(ctx, "export", row) asks for one action, Explain says why, System(ctx, reason) is the recorded
+// way around for jobs without a caller, MustCover finds the tables you forgot.
+//
+// # What you must supply
+//
+// Who is signed in (Config.Caller), where the policy is kept (NewMemory or package gormpolicy), the
+// guarded models, the types of the caller's attributes (Config.Attrs), and where refusals are recorded.
+//
+// # The rules of rules
+//
+// Deny wins over allow. No rule is deny. No caller is an error. A comparison with NULL is unknown, also
+// under "!", and unknown is denied: an allow rule must hold, a deny rule must surely not hold. Where a
+// model's field cannot be NULL (string, not *string), the database's NULL counts as its zero value, as
+// Go sees it. Strings compare byte for byte, times in whole seconds. A row of another tenant is never
+// reached (Resource.Tenant).
+//
+//	row.<column>     string, integer, bool and time columns, and pointers and sql.Null types of them
+//	caller.id, caller.tenant, caller.roles, caller.<attribute>
+//	now, now - duration("24h"), timestamp("2026-01-31T08:00:00Z")
+//	&& || ! == != < <= > >= in null
+//
+// Everything else is refused when the policy is written, with the reason: floating point, arithmetic,
+// casts, ordered strings, text functions, sealed columns, unknown names. 4096 bytes, 256 parts, 32 deep.
+//
+// # How statements are guarded
+//
+// The predicate comes first in WHERE, everything else stands behind it in parentheses that are checked in
+// the finished text. Reads, counts, rows, updates, deletes, preloads and association joins are scoped. A
+// new row must satisfy the create rule; an updated row must lie in the update rule before and after; an
+// upsert may only hit rows in the update rule. SQL text that names a guarded table, comments, stacked
+// statements and a second WHERE or SELECT are refused (ErrRefused). A column that the caller may never see
+// cannot be named in a condition, an order, a group or an expression.
+//
+// A row outside the scope is simply not found: 0 rows. Only Check, MayReveal and writes that would create
+// or move a row say "denied".
+//
+// # What is not protected
+//
+// A loaded model holds all its values: what is shown of them is View's to decide, so render views and not
+// models. Other connections to the database, and code that removes GORM callbacks, are not guarded. A
+// unique key tells whether its value is taken, whoever asks. Database views and functions over guarded
+// tables are seen by their own names only: register them as resources. Migrations of guarded tables run
+// before db.Use, or under System. On MySQL, unique indexes that the model does not declare are unknown to
+// the check before ON DUPLICATE KEY UPDATE. On PostgreSQL, columns with a nondeterministic collation
+// compare by it. A database whose column holds NULL although the model says "not null" answers as NULL.
+//
+// # How it fails
+//
+// Closed. ErrNoCaller, ErrDenied, ErrRefused, ErrPolicy, ErrConflict name what failed and what to do, and
+// hold no values of rows. A policy that cannot be read leaves the old one in force. A refusal or a use of
+// System that cannot be recorded is still a refusal.
+//
+// # Formats and compatibility
+//
+// Policies are plain values; package gormpolicy documents its tables. Conditions are CEL: what is accepted
+// today keeps its meaning. casbin holds the role graph and the effect, in engine.go and nowhere else.
+package rbac
