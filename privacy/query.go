@@ -39,7 +39,7 @@ func (v *Vault) beforeRead(db *gorm.DB, streamed bool) error {
 	if err != nil {
 		return err
 	}
-	if streamed && len(picked) > 0 {
+	if streamed && len(picked) > 0 && !s.isColumnProbe() {
 		return refuse(picked[0].logical, "Rows, Row and Scan hand it out past the vault, still sealed", "use Find or FindInBatches, also with a struct of your own, or select other columns")
 	}
 	if !streamed {
@@ -49,6 +49,14 @@ func (v *Vault) beforeRead(db *gorm.DB, streamed bool) error {
 		s.forget(picked)
 	}
 	return nil
+}
+
+// isColumnProbe recognises Table(name).Limit(1).Rows(), with which GORM's migrator asks for the types of the
+// columns and of which it reads no row.
+func (s *scope) isColumnProbe() bool {
+	limit, ok := s.stmt.Clauses["LIMIT"].Expression.(clause.Limit)
+	return ok && limit.Limit != nil && *limit.Limit == 1 && s.stmt.Schema == nil && s.stmt.Model == nil &&
+		len(s.stmt.Selects) == 0 && len(s.stmt.Joins) == 0 && s.stmt.Clauses["WHERE"].Expression == nil && s.stmt.Clauses["SELECT"].Expression == nil
 }
 
 func (v *Vault) readScope(db *gorm.DB) (*scope, error) {
