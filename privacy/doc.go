@@ -1,0 +1,80 @@
+// Package privacy keeps personal values sealed in the database and still lets a program find them.
+//
+// A field of type String or Value is encrypted under its person's own key, bound to its tenant, field, row
+// and person, and printed as a mask wherever it goes. A field of type Index beside it is a keyed pseudonym
+// by which the database finds equal values. A Vault is the GORM plugin that seals, indexes, rewrites
+// conditions and refuses what cannot be answered on sealed values.
+//
+//	type Customer struct {
+//		ID         string         `gorm:"primaryKey" privacy:"subject=customer"`
+//		Phone      privacy.String `privacy:"mask=phone"`
+//		PhoneIndex privacy.Index  `gorm:"index" privacy:"of=Phone,norm=phone"`
+//	}
+//
+// # The three calls
+//
+//	vault, err := privacy.Open(ctx, privacy.Config{KEK: kek, Gate: authz, Record: log, Region: "CN"})
+//	err = db.Use(vault)
+//	err = vault.Migrate(ctx, db, &Customer{}, &Invoice{})
+//
+// After that it is ordinary GORM, and [String.Reveal] is the way to a value: it asks the gate, writes the
+// record and only then returns. [Vault.RevealRows] does so for a page, [Vault.Erase] forgets a person,
+// [Vault.ReplayErasures] forgets again after a restore, [Vault.Doctor] looks whether all is well.
+//
+// # What you must supply
+//
+// A key-encryption key: package keyfile or a key management service. A Gate and a Recorder, or their named
+// absence, AllowAll and Discard. Primary keys that the program generates. A context on every statement if
+// there are tenants.
+//
+// # Tags
+//
+//	privacy:"subject=customer"     the field holds the id of the person whose data the row is; without it the
+//	                               row itself is the person. Subject ids read customer:1.
+//	privacy:"mask=phone"           the kind of mask, see package masking; without it: [sealed]
+//	privacy:"name=customer.phone"  the logical name that values are bound to; set it to the old name before
+//	                               renaming the Go type or the column
+//	privacy:"of=Phone,norm=phone"  on an Index: the field, and which spellings find each other: exact, text,
+//	                               email, phone; gorm:"uniqueIndex" makes values unique
+//	privacy:"tenant"               the column that names the row's tenant; it must match the context's
+//
+// # Absent, NULL, empty
+//
+// The zero String is absent: Create stores NULL for it, and every update leaves the stored value alone. Null
+// stores NULL. New("") is a value like any other.
+//
+// # What GORM does
+//
+// MATRIX.md lists every path through GORM that the tests walk, on SQLite, PostgreSQL and MySQL: it works,
+// or it is an error that wraps ErrRefused and names the field and the remedy. Conditions that become index
+// lookups: Where by struct and map, "col = ?", <>, IN, NOT IN, IS NULL, in any nesting of AND, OR and NOT,
+// with privacy.New values. An update of a sealed field by anything but the loaded row costs one SELECT of the
+// key columns, because the person and the row must be known. Raw SQL that names a table with sealed
+// columns is refused; the *sql.DB from db.DB() is the way past, and there the CHECK constraints of Migrate
+// stand. A model that was not given to Migrate or Register cannot be used: an erasure would forget it.
+//
+// # What is not protected
+//
+// A process that has the KEK and is taken over. What a permitted person writes down. Lengths of values.
+// Equality and frequency of indexed values, within a tenant and field: whoever reads the database sees which
+// rows have the same phone number, and can guess a column of few values from their counts; do not index a
+// gender. A person who can write the index column can make a row findable by another's value, which Doctor
+// finds. Ciphertext of an earlier value of the same cell can be put back unnoticed, as with any database.
+// Erasing overwrites the key in the database (on SQLite with secure_delete), but copies of the key table,
+// such as a write-ahead log not yet checkpointed, a replica or a backup, hold it until they are gone: back up
+// confide_subject_keys apart from the data and for a shorter time. Rows of a Value or String in a
+// destination that GORM fills past its callbacks are sealed but unbound; rows read through a database view
+// are ciphertext.
+//
+// # How it fails
+//
+// Closed. A value that does not open is shown as [unreadable], does not fail the query, cannot be saved
+// back, and says ErrUnreadable when revealed. A look that cannot be recorded does not happen. A missing
+// tenant, key or gate is an error. No error holds a value.
+//
+// # Format and compatibility
+//
+// FORMAT.md describes every stored byte; testdata/vectors.json holds databases of each format that all later
+// versions must read. Index keys are separate from data keys, and lookups already ask for every index key,
+// so both can rotate.
+package privacy
