@@ -14,9 +14,6 @@ func kindOfKey(key string) Kind {
 	if len(key) < 2 || len(key) > longest {
 		return ""
 	}
-	if key[0] >= utf8.RuneSelf {
-		return kindOfHanKey(key)
-	}
 	var buf [longest]byte
 	n, word := 0, 0 // word: start of the last word
 	lower := false
@@ -30,7 +27,9 @@ func kindOfKey(key string) Kind {
 			buf[n] = c | 0x20
 			n++
 			lower = false
-		case c >= 'a' && c <= 'z', c-'0' < 10, c >= utf8.RuneSelf:
+		case c >= utf8.RuneSelf:
+			return kindOfHanKey(key)
+		case c >= 'a' && c <= 'z', c-'0' < 10:
 			buf[n] = c
 			n++
 			lower = true

@@ -164,17 +164,21 @@ func (w *planning) fill(n *node, t reflect.Type, path string) {
 			n.do = maskBytes
 			return
 		}
-		n.do, n.elem = maskSlice, w.node(t.Elem(), n.kind, path)
+		n.do = maskSlice // before its parts, which may lead back here
+		n.elem = w.node(t.Elem(), n.kind, path)
 	case reflect.Array:
 		if t.Elem().Kind() == reflect.Uint8 {
 			w.cannot(n, path, t)
 			return
 		}
-		n.do, n.elem = maskArray, w.node(t.Elem(), n.kind, path)
+		n.do = maskArray
+		n.elem = w.node(t.Elem(), n.kind, path)
 	case reflect.Pointer:
-		n.do, n.elem = maskPointer, w.node(t.Elem(), n.kind, path)
+		n.do = maskPointer
+		n.elem = w.node(t.Elem(), n.kind, path)
 	case reflect.Map:
-		n.do, n.elem = maskMap, w.node(t.Elem(), n.kind, path)
+		n.do = maskMap
+		n.elem = w.node(t.Elem(), n.kind, path)
 		if t.Key().Kind() == reflect.String {
 			n.key = w.node(t.Key(), keyKind(n.kind), path)
 		}
@@ -211,13 +215,16 @@ func (w *planning) fillStruct(n *node, t reflect.Type, path string) {
 		tag, has := f.Tag.Lookup("mask")
 		where := path + "." + f.Name
 		if !f.IsExported() && !(f.Anonymous && f.Type.Kind() == reflect.Struct) {
-			if has && tag != string(skipKind) {
+			if hidden := f.Anonymous && f.Type.Kind() == reflect.Pointer && w.node(f.Type, n.kind, where).do != leave; tag != string(skipKind) && (has || hidden) {
 				w.problems = append(w.problems, fmt.Errorf("masking: %s: %w: export the field or remove its tag", where, ErrField))
 			}
 			continue
 		}
 		k := Kind(tag)
 		if !has {
+			if n.kind != "" && f.Type.Kind() == reflect.Bool {
+				continue // sql.NullString.Valid says nothing
+			}
 			k = n.kind
 			if w.untagged != nil && k == "" {
 				w.untagged(where, f)
