@@ -42,6 +42,7 @@ func (l *Log) revise(ctx context.Context, e *Event, rows []string) error {
 			ids = append(ids, id)
 		}
 	}
+	slices.Sort(ids) // one order for all, so that two batches cannot dead-lock
 	revs, err := l.cfg.Store.Revise(ctx, tenant, e.Resource, ids)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ func RunStore(t *testing.T, open func(t *testing.T) audit.Store) {
 	}{
 		{"pending events come in the order they were added and page by ID", (*suite).pendingOrder},
 		{"bytes come back exactly", (*suite).exactBytes},
+		{"many large events fit into one call", (*suite).largeBatch},
 		{"a commit moves pending events into entries", (*suite).commitMoves},
 		{"a commit at the wrong size is a conflict and changes nothing", (*suite).wrongSize},
 		{"a new head for a log that has one is a conflict", (*suite).existingHead},
@@ -141,6 +142,28 @@ func (s *suite) exactBytes() {
 	s.check(err, "Heads")
 	if len(heads) != 1 || heads[0].Size != 1 || !bytes.Equal(heads[0].Tip, h.Tip) || !bytes.Equal(heads[0].Edge, h.Edge) || !bytes.Equal(heads[0].Note, h.Note) {
 		s.Errorf("a head came back as %+v", heads)
+	}
+}
+
+// largeBatch moves more bytes at once than some engines take in one statement.
+func (s *suite) largeBatch() {
+	events := make([]audit.Pending, 400)
+	b := audit.Batch{Heads: []audit.Head{head("t", 0, 400)}}
+	for i := range events {
+		events[i] = event(i)
+		events[i].Data = bytes.Repeat([]byte{byte(i)}, 60<<10)
+	}
+	s.check(s.store.Enqueue(s.ctx, events), "Enqueue of 24 MB")
+	pending, err := s.store.Pending(s.ctx, math.MinInt64, 1000)
+	s.check(err, "Pending")
+	for i, p := range pending {
+		e := entryOf("t", int64(i), i)
+		e.Data = p.Data
+		b.Entries, b.Sealed = append(b.Entries, e), append(b.Sealed, p.ID)
+	}
+	s.check(s.store.Commit(s.ctx, b), "Commit of 24 MB")
+	if got := s.scan("t"); len(got) != 400 || !bytes.Equal(got[399].Data, events[399].Data) {
+		s.Errorf("400 large events became %d entries", len(got))
 	}
 }
 

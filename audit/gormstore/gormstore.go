@@ -52,12 +52,19 @@ type execer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// chunks calls f with parts of list small enough for one statement: engines
-// limit the parameters of a statement, SQLite to 32,766.
-func chunks[T any](list []T, f func(part []T) error) error {
-	const most = 400
+const (
+	statementRows  = 400     // engines limit the parameters of a statement, SQLite to 32,766
+	statementBytes = 1 << 20 // and MySQL the length of a packet
+)
+
+// chunks calls f with parts of list small enough for one statement.
+func chunks[T any](list []T, size func(T) int, f func(part []T) error) error {
 	for len(list) > 0 {
-		n := min(len(list), most)
+		n, bytes := 0, 0
+		for n < len(list) && n < statementRows && (n == 0 || bytes+size(list[n]) <= statementBytes) {
+			bytes += size(list[n])
+			n++
+		}
 		if err := f(list[:n]); err != nil {
 			return err
 		}
@@ -65,6 +72,9 @@ func chunks[T any](list []T, f func(part []T) error) error {
 	}
 	return nil
 }
+
+// small is the size of list elements that are only counted.
+func small[T any](T) int { return 0 }
 
 // Enqueue implements audit.Store.
 func (s *Store) Enqueue(ctx context.Context, events []audit.Pending) error {
@@ -75,7 +85,7 @@ func (s *Store) Enqueue(ctx context.Context, events []audit.Pending) error {
 }
 
 func (s *Store) enqueue(ctx context.Context, tx execer, events []audit.Pending) error {
-	return chunks(events, func(part []audit.Pending) error {
+	return chunks(events, func(p audit.Pending) int { return len(p.Data) }, func(part []audit.Pending) error {
 		args := make([]any, 0, 3*len(part))
 		for _, p := range part {
 			args = append(args, p.Event, p.Data, p.MAC)
@@ -193,7 +203,7 @@ func affected(result sql.Result, want int) error {
 
 func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.Stored) error {
 	var refs []any
-	err := chunks(entries, func(part []audit.Stored) error {
+	err := chunks(entries, func(e audit.Stored) int { return len(e.Data) }, func(part []audit.Stored) error {
 		args := make([]any, 0, 10*len(part))
 		for _, e := range part {
 			x := e.Index
@@ -212,7 +222,7 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.S
 	if err != nil {
 		return err
 	}
-	return chunks(refs, func(part []any) error {
+	return chunks(refs, small, func(part []any) error {
 		args := make([]any, 0, 4*len(part))
 		for _, r := range part {
 			ref := r.([4]any)
@@ -227,7 +237,7 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.S
 }
 
 func (s *Store) deletePending(ctx context.Context, tx *sql.Tx, ids []int64) error {
-	return chunks(ids, func(part []int64) error {
+	return chunks(ids, small, func(part []int64) error {
 		args := make([]any, len(part))
 		for i, id := range part {
 			args[i] = id
@@ -259,7 +269,7 @@ func (s *Store) Revise(ctx context.Context, log, resource string, rows []string)
 
 func (s *Store) revise(ctx context.Context, tx execer, log, resource string, rows []string) ([]int64, error) {
 	byRow := make(map[string]int64, len(rows))
-	err := chunks(rows, func(part []string) error {
+	err := chunks(rows, small, func(part []string) error {
 		args := make([]any, 0, 3*len(part))
 		for _, row := range part {
 			args = append(args, log, resource, row)
