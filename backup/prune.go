@@ -62,7 +62,7 @@ func (r *Repository) Prune(ctx context.Context, opts PruneOptions) (Pruned, erro
 			plan.keys = append(plan.keys, pruneKey(through))
 		}
 	}
-	// Manifests first: a manifest without its chunks would look like damage.
+	// Manifests first, so that nobody begins to restore what is about to go.
 	for _, key := range append(plan.manifests, plan.keys...) {
 		if err := r.cfg.Store.Delete(ctx, key); err != nil {
 			return pruned, fmt.Errorf("backup: delete %s: %w; prune again to finish", key, err)

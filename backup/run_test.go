@@ -236,6 +236,23 @@ func TestPruneKeepsTheNewestAndNeverNothing(t *testing.T) {
 	requireNamed(t, store, kek, "manifest/00000000000000000003", "hidden after a prune")
 }
 
+func TestPruneRecordRemembersTheNewest(t *testing.T) {
+	store, kek := small(t)
+	db := testdb.New(t, testdb.SQLite)
+	exec(t, poolOf(t, db), "CREATE TABLE a (id INTEGER PRIMARY KEY)", "INSERT INTO a VALUES (1)")
+	r := open(t, store, kek, sourceOf(t, db))
+	run(t, r)
+	_, err := r.Prune(t.Context(), backup.PruneOptions{Keep: 2})
+	require.NoError(t, err)
+	newest := "manifest/00000000000000000003"
+	for _, key := range append(keysOf(t, store, "chunk/00000000000000000003/"), newest) {
+		require.NoError(t, store.Delete(t.Context(), key))
+	}
+	requireNamed(t, store, kek, newest, "the tail hidden after a prune")
+	_, err = r.Run(t.Context(), backup.RunOptions{})
+	require.ErrorContains(t, err, newest+" is missing")
+}
+
 func TestPruneRefusesWhenWhatItKeepsIsNotWhole(t *testing.T) {
 	store, kek := small(t)
 	key := keysOf(t, store, "chunk/00000000000000000002/")[0]
@@ -337,8 +354,10 @@ func TestBoundariesDependOnKeysAlone(t *testing.T) {
 		}
 		return n
 	}
-	run(t, r)
-	require.Greater(t, len(names(1)), 4)
+	big := run(t, r).Tables[0]
+	require.Greater(t, big.Chunks, 4)
+	require.Greater(t, big.Bytes/int64(big.Chunks), int64(256<<10), "objects worth their overhead")
+	require.Less(t, big.Bytes/int64(big.Chunks), int64(2<<20), "and not too much memory")
 	exec(t, poolOf(t, db), "UPDATE big SET body = 'changed' WHERE id = 10000")
 	run(t, r)
 	require.Equal(t, 1, changed(1, 2), "an update changes the chunk it is in")

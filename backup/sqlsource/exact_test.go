@@ -111,6 +111,7 @@ func TestNoValueInErrors(t *testing.T) {
 			to := testdb.New(t, db.Engine)
 			l, err := source(t, sqlsource.Config{DB: poolOf(t, to), Engine: db.Engine}).Begin(t.Context(), s)
 			require.NoError(t, err)
+			t.Cleanup(func() { l.Close() })
 			if err = l.Load(t.Context(), "a", pairs(rows)); err == nil {
 				err = l.Finish(t.Context())
 			}
