@@ -146,7 +146,10 @@ func appendIP(dst []byte, s string, p Profile) []byte {
 		}
 		return append(append(dst, text...), ".*.*"[:2*(4-groups)]...)
 	}
-	return append(append(dst, strings.TrimSuffix(text, ":")...), ":*"...)
+	if text == "::" {
+		return append(dst, "::*"...)
+	}
+	return append(append(dst, strings.TrimRight(text, ":")...), ":*"...)
 }
 
 // appendMaskedIP leaves an address alone that is masked already.
