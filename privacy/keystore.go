@@ -3,6 +3,8 @@ package privacy
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -39,14 +41,17 @@ type KeyStore interface {
 }
 
 // keyText is a column that compares bytes on every database: MySQL's default collations would take
-// customer:A and customer:a for one person.
+// customer:A and customer:a for one person, and PostgreSQL's locales are slow at it.
 type keyText string
 
 func (keyText) GormDataType() string { return string(schema.String) }
 
 func (keyText) GormDBDataType(db *gorm.DB, _ *schema.Field) string {
-	if db.Dialector.Name() == "mysql" {
+	switch db.Dialector.Name() {
+	case "mysql":
 		return "varbinary(255)"
+	case "postgres":
+		return `text COLLATE "C"`
 	}
 	return "text"
 }
@@ -114,7 +119,12 @@ func (t tableKeys) Load(ctx context.Context, db *gorm.DB, names []KeyName, hold 
 }
 
 func (t tableKeys) loadSubjects(ctx context.Context, c conn, tenant string, ids []string, lock string, out *[]StoredKey) error {
-	text := "SELECT subject, version, wrapped, erased_at FROM confide_subject_keys WHERE tenant = ? AND subject IN ?"
+	var list any = ids
+	in := "IN ?"
+	if c.dialect() == "postgres" {
+		list, in = textArray(ids), "= ANY(?::text[])" // one statement to prepare, however many ids
+	}
+	text := "SELECT subject, version, wrapped, erased_at FROM confide_subject_keys WHERE tenant = ? AND subject " + in
 	if lock != "" {
 		text += " ORDER BY subject" + lock // locks are taken in the one order
 	}
@@ -129,7 +139,19 @@ func (t tableKeys) loadSubjects(ctx context.Context, c conn, tenant string, ids 
 		}
 		*out = append(*out, k)
 		return nil
-	}, text, tenant, ids)
+	}, text, tenant, list)
+}
+
+// textArray is PostgreSQL's text[].
+type textArray []string
+
+func (a textArray) Value() (driver.Value, error) {
+	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	parts := make([]string, len(a))
+	for i, s := range a {
+		parts[i] = `"` + escape.Replace(s) + `"`
+	}
+	return "{" + strings.Join(parts, ",") + "}", nil
 }
 
 // shareLock keeps an erasure waiting until the transaction that seals with the key has ended. SQLite needs

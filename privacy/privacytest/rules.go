@@ -106,7 +106,7 @@ func TestKeyStore(t *testing.T, open func(t *testing.T) (privacy.KeyStore, *gorm
 	t.Run("names are compared byte by byte", func(t *testing.T) {
 		s, db := open(t)
 		var keys []privacy.StoredKey
-		for _, id := range []string{"customer:a", "customer:A", "customer:á", "customer:a ", "customer: a"} {
+		for _, id := range []string{"customer:a", "customer:A", "customer:á", "customer:a ", "customer: a", `customer:"a"`, `customer:\a`, "customer:{a,b}", "customer:'a'"} {
 			keys = append(keys, privacy.StoredKey{KeyName: privacy.KeyName{Tenant: "t", Subject: id, Purpose: "data"}, Version: 1, Wrapped: []byte(id)})
 		}
 		require.NoError(t, s.Add(ctx, db, keys))
