@@ -147,7 +147,7 @@ func (a *Authorizer) Reload(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("rbac: load policy: %w", err)
 	}
-	next, err := newSnapshot(p, a.resources, a.langs)
+	next, err := newSnapshot(p, current, a.resources, a.langs)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (a *Authorizer) Version() int64 { return a.snap.Load().version }
 
 // Validate reports the first thing in p that would be refused.
 func (a *Authorizer) Validate(p Policy) error {
-	_, err := newSnapshot(p, a.resources, a.langs)
+	_, err := newSnapshot(p, a.snap.Load(), a.resources, a.langs)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (g *guard) newValues() (clause.Values, *clause.OnConflict) {
 // allowNew decides about row i of the values.
 func (g *guard) allowNew(values clause.Values, i int, action string) error {
 	vals, unsure := g.rowValues(values, values.Values[i])
-	ok, by := g.snap.decide(&env{who: &g.who, vals: vals}, g.res, action)
+	ok, by := g.snap.decide(&env{who: g.who, vals: vals}, g.res, action)
 	if ok {
 		return nil
 	}

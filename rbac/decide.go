@@ -21,7 +21,7 @@ func (a *Authorizer) Check(ctx context.Context, action string, row any) error {
 	if err != nil {
 		return err
 	}
-	e := env{who: &who, row: rv}
+	e := env{who: who, row: rv}
 	ok, by := s.decide(&e, res, action)
 	if e.err != nil {
 		return e.err

@@ -38,7 +38,7 @@ func (a *Authorizer) Explain(ctx context.Context, action string, row any) (Expla
 	if err != nil {
 		return Explanation{}, err
 	}
-	e := env{who: &who, row: rv}
+	e := env{who: who, row: rv}
 	x := Explanation{Action: action, Resource: res.name, Version: s.version, Roles: append([]string(nil), who.roles.names...)}
 	ok, denier := s.decide(&e, res, action)
 	if e.err != nil {

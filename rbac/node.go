@@ -111,7 +111,7 @@ func (n *node) columns(f func(*column)) {
 
 // env is what a condition is evaluated against.
 type env struct {
-	who  *asker
+	who  asker
 	row  reflect.Value // a model struct,
 	vals []value       // or the values of its columns
 	err  error         // the first broken attribute

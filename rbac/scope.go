@@ -34,7 +34,7 @@ func (s *snapshot) folded(who *asker, res *resource, parts []*node) (scope, erro
 		own := &node{op: opCompare, left: operand{from: fromRow, kind: text, col: res.tenant}, right: operand{from: fromTenant, kind: text}}
 		parts = append([]*node{own}, parts...)
 	}
-	n, err := all(parts...).fold(&env{who: who})
+	n, err := all(parts...).fold(&env{who: *who})
 	return scope{res, n}, err
 }
 

@@ -16,6 +16,13 @@ type snapshot struct {
 	nobody   *roleSet // only Everyone
 	roles    []string // by number; 0 is Everyone
 	ordered  []*rule  // as in the policy, for explanations
+	conds    map[condKey]*node
+}
+
+// condKey finds a compiled condition. Nodes never change, so the next snapshot takes over those it shares.
+type condKey struct {
+	res  *resource
+	when string
 }
 
 type ruleKey struct {
@@ -71,12 +78,12 @@ func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func
 
 // newSnapshot validates and compiles a policy. Any mistake refuses the whole policy: leaving out the rule
 // that cannot be read would open what it forbids.
-func newSnapshot(p Policy, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
+func newSnapshot(p Policy, old *snapshot, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
 	s := &snapshot{
 		version: p.Version, rules: map[ruleKey][]*rule{}, fields: map[fieldKey][]*fieldRule{},
-		assigned: map[userKey]*roleSet{}, roles: []string{Everyone},
+		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{},
 	}
-	b := &builder{snapshot: s, resources: res, langs: langs, number: map[string]int{Everyone: 0}}
+	b := &builder{snapshot: s, old: old, resources: res, langs: langs, number: map[string]int{Everyone: 0}}
 	for _, step := range []func(Policy) error{b.addRoles, b.addRules, b.addFields, b.addAssignments} {
 		if err := step(p); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 // builder fills a snapshot from a policy and refuses what it does not understand.
 type builder struct {
 	*snapshot
+	old       *snapshot // nil for the first
 	resources map[string]*resource
 	langs     map[*resource]*language
 	number    map[string]int // of each role
@@ -91,7 +92,7 @@ func (b *builder) addRule(r Rule) error {
 	if r.Effect != Allow && r.Effect != Deny {
 		return badPolicy("rule %q: the effect %q is neither allow nor deny", r.ID, r.Effect)
 	}
-	cond, err := b.langs[res].compile(r.When)
+	cond, err := b.compile(res, r.When)
 	if err != nil {
 		return badPolicy("rule %q: condition: %v", r.ID, err)
 	}
@@ -128,7 +129,7 @@ func (b *builder) addFields(p Policy) error {
 		if f.Level > masking.Full {
 			return badPolicy("field rule %s.%s of role %q: %v is not a level", f.Resource, f.Field, f.Role, f.Level)
 		}
-		cond, err := b.langs[res].compile(f.When)
+		cond, err := b.compile(res, f.When)
 		if err != nil {
 			return badPolicy("field rule %s.%s of role %q: condition: %v", f.Resource, f.Field, f.Role, err)
 		}
@@ -161,6 +162,26 @@ func (b *builder) addAssignments(p Policy) error {
 	}
 	b.nobody = b.withHidden(b.set(nil))
 	return nil
+}
+
+// compile compiles each condition once.
+func (b *builder) compile(res *resource, when string) (*node, error) {
+	key := condKey{res, when}
+	if n := b.conds[key]; n != nil {
+		return n, nil
+	}
+	var n *node
+	if b.old != nil {
+		n = b.old.conds[key]
+	}
+	if n == nil {
+		var err error
+		if n, err = b.langs[res].compile(when); err != nil {
+			return nil, err
+		}
+	}
+	b.conds[key] = n
+	return n, nil
 }
 
 // withHidden completes a set of roles with the columns they never see.

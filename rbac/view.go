@@ -56,7 +56,7 @@ func (a *Authorizer) view(s *snapshot, who *asker, row any) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	v := View{snap: s, res: res, env: env{who: who, row: rv}}
+	v := View{snap: s, res: res, env: env{who: *who, row: rv}}
 	v.read = v.Can("read")
 	return v, v.env.err
 }
