@@ -34,8 +34,7 @@ func TestGuessingAtOneLogin(t *testing.T) {
 	}
 	_, err := h.SignIn(ctx, "jane@example.com", password)
 	require.ErrorAs(t, err, &throttled)
-	require.Equal(t, []string{"login.throttled resource=user result=refused row=3"}, h.record.take()[:1])
-	require.Empty(t, h.record.take(), "once is enough: the log must not be a lever")
+	require.Equal(t, []string{"login.throttled resource=user result=refused row=3"}, h.record.take(), "once is enough: the log must not be a lever")
 
 	h.clock.pass(throttled.RetryAfter)
 	_, err = h.SignIn(ctx, "jane@example.com", password)
@@ -72,6 +71,7 @@ func TestGuessingFromOneAddress(t *testing.T) {
 	h := sqlite(t)
 	answered := 0
 	for i := range 24 {
+		h.staff.change(fmt.Sprintf("guess%d@example.com", i), func(a *signin.Account) { a.ID, a.Hash = fmt.Sprint("guess", i), cheap })
 		ctx := signin.WithAddress(t.Context(), fmt.Sprintf("2001:db8:1:2::%x", i)) // one household has a whole /64
 		if _, err := h.SignIn(ctx, fmt.Sprintf("guess%d@example.com", i), "wrong guess"); err == signin.ErrCredentials {
 			answered++

@@ -179,9 +179,11 @@ func (v *visit) setCookie(name, value string, maxAge int) {
 
 // localPath returns an address of this site, or otherwise if to is none.
 func localPath(to, otherwise string) string {
-	u, err := url.Parse(to)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(to, "/") ||
-		strings.HasPrefix(to, "//") || strings.Contains(to, `\`) || !printable(to) || len(to) > 2000 {
+	// Browsers take a backslash for a slash and drop tabs and newlines.
+	if !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") || strings.Contains(to, `\`) || !printable(to) || len(to) > 2000 {
+		return otherwise
+	}
+	if _, err := url.Parse(to); err != nil {
 		return otherwise
 	}
 	return to
