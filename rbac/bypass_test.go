@@ -265,6 +265,10 @@ func readAttacks() []attack {
 			return scanned(db.Table("customers AS c").Select("to_json(c)"))
 		}, "names c"},
 		{"NATURAL JOIN", model(func(db *gorm.DB) ([]string, error) { return pluck(db.Joins("NATURAL JOIN notes"), "id") }), "natural"},
+		{"SELECT INTO a table of one's own", model(func(db *gorm.DB) ([]string, error) { return scanned(db.Select("* INTO leak")) }), "INTO in the text"},
+		{"SQL in a block", func(db *gorm.DB) ([]string, error) {
+			return nil, db.Exec("DO $$ BEGIN EXECUTE 'DROP TABLE custo' || 'mers'; END $$").Error
+		}, "builds SQL from text"},
 		{"SQL from a string", func(db *gorm.DB) ([]string, error) {
 			return scanned(db.Raw("SELECT query_to_xml('select * from custo' || 'mers', true, true, '')"))
 		}, "builds SQL from text"},

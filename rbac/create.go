@@ -103,7 +103,7 @@ func (g *guard) rowValues(values clause.Values, row []any) (vals []value, unsure
 		default:
 			vals[i] = col.zero()
 		}
-		if !ok && col.kind != null {
+		if !ok && g.scope.reads(map[string]bool{col.name: true}) {
 			unsure = col.name
 		}
 	}

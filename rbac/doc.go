@@ -16,7 +16,7 @@
 // # The three calls you need
 //
 //	authz, err := rbac.Open(ctx, rbac.Config{...})      // compiles the policy, refuses what is not exact
-//	err = db.Use(authz)                                 // from here on statements need db.WithContext(ctx)
+//	err = db.Use(authz)                                 // after privacy's; now statements need db.WithContext(ctx)
 //	views, err := authz.View(ctx, customers)            // views[0].Text("phone") is what goes on the screen
 //
 // Check(ctx, "export", row) asks for one action, Explain says why, System(ctx, reason) is the recorded
@@ -58,7 +58,8 @@
 // # What is not protected
 //
 // A loaded model holds all its values: what is shown of them is View's to decide, so render views and not
-// models. Other connections to the database, and code that removes GORM callbacks, are not guarded. A
+// models. A column of which the caller sees a part can be matched and sorted by: give it Hidden, or seal
+// it, where that would tell too much. Other connections to the database, and code that removes GORM callbacks, are not guarded. A
 // unique key tells whether its value is taken, whoever asks. Database views and functions over guarded
 // tables are seen by their own names only: register them as resources. Migrations of guarded tables run
 // before db.Use, or under System. On MySQL, unique indexes that the model does not declare are unknown to

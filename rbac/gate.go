@@ -101,9 +101,9 @@ func (a *Authorizer) unmentioned(query string) error {
 	if names := a.mentioned(query); len(names) > 0 {
 		return refused("SQL text names the guarded table of %q: use the model and its conditions, or rbac.System(ctx, reason) for work that has no caller", names[0])
 	}
-	for word := range words(query) {
-		if dynamic(query[word.from:word.to]) {
-			return refused("%s builds SQL from text that cannot be seen through: use rbac.System(ctx, reason)", query[word.from:word.to])
+	for w := range words(query) {
+		if dynamic(query, w) {
+			return refused("%s builds SQL from text that cannot be seen through: use rbac.System(ctx, reason)", query[w.from:w.to])
 		}
 	}
 	return nil

@@ -33,7 +33,18 @@ func (v *inspection) word(i int) string {
 	if i < 0 || i >= len(v.tokens) {
 		return ""
 	}
-	return strings.ToUpper(v.query[v.tokens[i].from:v.tokens[i].to])
+	return v.query[v.tokens[i].from:v.tokens[i].to]
+}
+
+// is compares a token with some words in capitals.
+func (v *inspection) is(i int, words ...string) bool {
+	got := v.word(i)
+	for _, w := range words {
+		if len(got) == len(w) && strings.EqualFold(got, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // predicate checks the outermost level: one statement, one WHERE, and that is ours.
@@ -46,18 +57,16 @@ func (v *inspection) predicate() error {
 		if t.depth > 0 || t.quote != 0 {
 			continue
 		}
-		switch v.word(i) {
-		case "WHERE":
+		switch {
+		case v.is(i, "WHERE"):
 			if seen || t.to+1 != v.at {
 				return refused("a second WHERE in the text of a join or column list on %s", v.label())
 			}
 			seen = true
-		case "UNION", "INTERSECT", "EXCEPT", "MINUS":
+		case v.is(i, "UNION", "INTERSECT", "EXCEPT", "MINUS"):
 			return refused("%s on %s: run the parts as statements of their own", v.word(i), v.label())
-		case "SELECT":
-			if i > 0 {
-				return refused("a second SELECT in the text of a statement on %s", v.label())
-			}
+		case i > 0 && v.is(i, "SELECT", "INTO"):
+			return refused("%s in the text of a statement on %s: run it as a statement of its own", v.word(i), v.label())
 		}
 	}
 	if !seen {
@@ -88,7 +97,7 @@ func (v *inspection) tables() error {
 	}
 	for w := range words(v.query) {
 		name := strings.ToLower(v.query[w.from:w.to])
-		if dynamic(name) || name == "natural" {
+		if dynamic(v.query, w) || name == "natural" {
 			return refused("%s in the text of a statement on %s", name, v.label())
 		}
 		left, ours := allowed[name]
@@ -113,7 +122,7 @@ func (v *inspection) columns() error {
 	for i, t := range v.tokens {
 		word := v.word(i)
 		if t.depth == 0 && t.quote == 0 {
-			by = word == "BY" || by && word != "LIMIT" && word != "HAVING" && word != "ORDER" && word != "FOR"
+			by = v.is(i, "BY") || by && !v.is(i, "LIMIT", "HAVING", "ORDER", "FOR")
 		}
 		if t.from < free || t.from >= v.at && t.from < v.end || v.op == "create" && v.assigns(i) {
 			continue
@@ -124,7 +133,7 @@ func (v *inspection) columns() error {
 		if word == "*" && v.word(i-1) == "." && (t.from > v.at || !v.wholeRow(i)) {
 			return refused("%s.* inside an expression on %s: some of its columns are hidden", v.word(i-2), v.label())
 		}
-		if by && t.depth == 0 && word != "" && word[0] >= '0' && word[0] <= '9' && (v.word(i-1) == "BY" || v.word(i-1) == ",") {
+		if by && t.depth == 0 && word[0] >= '0' && word[0] <= '9' && v.is(i-1, "BY", ",") {
 			return refused("a column number in ORDER BY or GROUP BY on %s: write the column's name", v.label())
 		}
 		if err := v.names(t); err != nil {
@@ -164,7 +173,7 @@ func (v *inspection) ownText() int {
 		return 0
 	}
 	for i, t := range v.tokens {
-		if t.depth == 0 && t.quote == 0 && v.word(i) == stop {
+		if t.depth == 0 && t.quote == 0 && v.is(i, stop) {
 			return t.from
 		}
 	}
@@ -174,15 +183,13 @@ func (v *inspection) ownText() int {
 // assigns reports whether token i is the column an UPDATE assigns to, or the new value of that column in an
 // upsert.
 func (v *inspection) assigns(i int) bool {
-	if v.word(i-2) == "VALUES" && v.word(i+1) == ")" {
+	if v.is(i-2, "VALUES") && v.is(i+1, ")") {
 		return true
 	}
-	before := v.word(i - 1)
-	return v.tokens[i].depth == 0 && v.word(i+1) == "=" && (before == "," || before == "SET")
+	return v.tokens[i].depth == 0 && v.is(i+1, "=") && v.is(i-1, ",", "SET")
 }
 
 // wholeRow reports whether token i is the * of a plain "table.*" in the SELECT list.
 func (v *inspection) wholeRow(i int) bool {
-	before, after := v.word(i-3), v.word(i+1)
-	return v.tokens[i].depth == 0 && (before == "SELECT" || before == ",") && (after == "," || after == "FROM")
+	return v.tokens[i].depth == 0 && v.is(i-3, "SELECT", ",") && v.is(i+1, ",", "FROM")
 }

@@ -46,13 +46,16 @@ func (a *Authorizer) mentioned(query string) []string {
 	return names
 }
 
-// dynamic names what runs a string as SQL, so that a table's name need not stand in the text.
-func dynamic(word string) bool {
-	switch strings.ToLower(word) {
+// dynamic reports whether the word at w runs a string as SQL, so that a table's name need not stand in the
+// text: functions anywhere, commands where a statement begins.
+func dynamic(query string, w span) bool {
+	switch strings.ToLower(query[w.from:w.to]) {
 	case "query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema",
-		"table_to_xml_and_xmlschema", "schema_to_xml", "database_to_xml", "cursor_to_xml", "dblink", "dblink_exec", "execute",
-		"prepare", "load_extension":
+		"table_to_xml_and_xmlschema", "schema_to_xml", "database_to_xml", "cursor_to_xml", "dblink", "dblink_exec", "load_extension":
 		return true
+	case "execute", "prepare", "do", "call":
+		before := strings.TrimRight(query[:w.from], " \t\r\n")
+		return before == "" || strings.HasSuffix(before, ";") || strings.HasSuffix(before, "*/")
 	}
 	return false
 }
