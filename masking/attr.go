@@ -70,7 +70,8 @@ func (h *Handler) text(key string, v slog.Value, s string, k Kind, l Level) (slo
 		}
 		return slog.StringValue(masked), true
 	}
-	return slog.StringValue(string(h.p.append(nil, k, l, s))), true
+	var buf [64]byte
+	return slog.StringValue(string(h.p.append(buf[:0], k, l, s))), true
 }
 
 func (h *Handler) group(v slog.Value, k Kind, l Level) (slog.Value, bool) {

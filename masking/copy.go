@@ -61,13 +61,13 @@ func (c *copying) mask(n *node, v reflect.Value, depth int) error {
 
 func (c *copying) maskString(k Kind, v reflect.Value) {
 	s := v.String()
-	if k == "" {
-		if c.level != Full && !clean(s) {
-			v.SetString(string(appendText(nil, s, c.policy, c.level)))
-		}
-		return
+	var buf [64]byte
+	switch {
+	case k != "":
+		v.SetString(string(c.policy.append(buf[:0], k, c.level, s)))
+	case !clean(s):
+		v.SetString(string(appendText(buf[:0], s, c.policy, c.level)))
 	}
-	v.SetString(string(c.policy.append(nil, k, c.level, s)))
 }
 
 func (c *copying) maskBytes(k Kind, v reflect.Value) {

@@ -36,13 +36,13 @@ var models = map[string]func(shown string) float64{
 		}
 		return math.Log2(issuers) + float64(len(s)-6-4-1)*math.Log2(10)
 	},
-	"han":      func(s string) float64 { return stars(s) * math.Log2(2500) },
-	"plate":    func(s string) float64 { return stars(s) * math.Log2(34) },
-	"uscc":     func(s string) float64 { return (stars(s)-1)*math.Log2(31) - math.Log2(11) },
-	"hex":      func(s string) float64 { return stars(s) * 4 },
-	"ipv4":     func(s string) float64 { return stars(s) * 8 },
-	"ipv6":     func(s string) float64 { return 128 - 16*float64(strings.Count(strings.TrimSuffix(s, ":*"), ":")+1) },
-	"day":      func(s string) float64 { return math.Log2(365.25) * math.Min(1, stars(s)) },
+	"han":   func(s string) float64 { return stars(s) * math.Log2(2500) },
+	"plate": func(s string) float64 { return stars(s) * math.Log2(34) },
+	"uscc":  func(s string) float64 { return (stars(s)-1)*math.Log2(31) - math.Log2(11) },
+	"hex":   func(s string) float64 { return stars(s) * 4 },
+	"ipv4":  func(s string) float64 { return stars(s) * 8 },
+	"ipv6":  func(s string) float64 { return 128 - 16*float64(strings.Count(strings.TrimSuffix(s, ":*"), ":")+1) },
+	"day":   func(s string) float64 { return math.Log2(365.25) * math.Min(1, stars(s)) },
 	"geo": func(s string) float64 {
 		return (4*stars(s) - float64(strings.Count(s, ".")) + float64(strings.Count(s, ".*"))) * math.Log2(10)
 	},

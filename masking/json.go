@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/confide-go/confide/masking/internal/detect"
 )
 
 // JSON appends src to dst with every value masked for the caller in ctx: whole values under keys such as
@@ -33,6 +35,31 @@ type jsonMasker struct {
 	dst   []byte
 	p     Policy
 	level Level
+	names [64]name // keys met, by nameSlot
+}
+
+// nameSlot spreads keys over the table of names.
+func nameSlot(key string) int {
+	if key == "" {
+		return 0
+	}
+	return (len(key)*7 + int(key[0])*3 + int(key[len(key)-1])) & 63
+}
+
+// name is what there is to know about a key.
+type name struct {
+	key   string
+	kind  Kind
+	clean bool
+}
+
+// name looks a key up once, because the keys of a document repeat.
+func (m *jsonMasker) name(key string) *name {
+	known := &m.names[nameSlot(key)]
+	if known.key != key || key == "" {
+		*known = name{key, kindOfKey(key), clean(key)}
+	}
+	return known
 }
 
 // member is what is known about the value to come.
@@ -115,7 +142,7 @@ func (m *jsonMasker) object(in member, depth int) bool {
 			return false
 		}
 		m.blank()
-		if !m.value(under(in, key), depth+1) {
+		if !m.value(m.under(in, key), depth+1) {
 			return false
 		}
 		m.blank()
@@ -129,8 +156,8 @@ func (m *jsonMasker) object(in member, depth int) bool {
 }
 
 // under decides the kind of a member's value. Inside a secret everything is one.
-func under(outer member, key string) member {
-	in := member{key: key, kind: kindOfKey(key)}
+func (m *jsonMasker) under(outer member, key string) member {
+	in := member{key: key, kind: m.name(key).kind}
 	if in.kind == "" || outer.kind == KindSecret {
 		in.kind = outer.kind
 	}
@@ -165,6 +192,12 @@ func (m *jsonMasker) quoted() (s string, ok bool) {
 	}
 	start, raw := m.i, true
 	for m.i < len(m.src) {
+		for m.i+8 <= len(m.src) && plainEight(m.src[m.i:m.i+8]) {
+			m.i += 8
+		}
+		if m.i == len(m.src) {
+			break
+		}
 		switch c := m.src[m.i]; {
 		case c == '"':
 			s = m.src[start:m.i]
@@ -187,8 +220,21 @@ func (m *jsonMasker) quoted() (s string, ok bool) {
 	return "", false
 }
 
+// plainEight reports that none of eight bytes ends, escapes or breaks a string.
+func plainEight(s string) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	found := (quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x
+	return found&tops == 0
+}
+
 func (m *jsonMasker) key(start int, key string) {
-	if m.level != Full && !clean(key) {
+	if m.name(key).clean {
+		return
+	}
+	if m.level != Full && !detect.Clean(key) {
 		m.put(start, string(appendText(nil, key, m.p, m.level)))
 	} else if !utf8.ValidString(m.src[start:m.i]) {
 		m.put(start, key)
@@ -204,7 +250,8 @@ func (m *jsonMasker) text(in member) bool {
 	switch {
 	case m.level == Full:
 	case in.kind != "":
-		m.put(start, string(m.p.append(nil, in.kind, m.level, s)))
+		var buf [64]byte
+		m.put(start, string(m.p.append(buf[:0], in.kind, m.level, s)))
 		return true
 	case !clean(s):
 		m.put(start, string(appendKeyed(nil, in.key, s, m.p, m.level)))

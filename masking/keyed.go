@@ -8,11 +8,10 @@ func appendKeyed(dst []byte, key, s string, p Policy, l Level) []byte {
 	if key == "" {
 		return appendText(dst, s, p, l)
 	}
-	var buf [16]detect.Span
 	text := key + ": " + s
 	from := len(text) - len(s)
 	out := from
-	for _, span := range detect.Append(buf[:0], text) {
+	for _, span := range detect.Append(nil, text) {
 		if span.End <= from {
 			continue
 		}

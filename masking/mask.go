@@ -22,6 +22,15 @@ func AppendMask(dst []byte, k Kind, l Level, s string) []byte {
 }
 
 func (p Policy) append(dst []byte, k Kind, l Level, s string) []byte {
+	if k == KindText && (l == Partial || l == Token && p.Tokens != nil) {
+		return appendText(dst, s, p, l)
+	}
+	return p.appendValue(dst, k, l, s)
+}
+
+// appendValue is append for a value that is no text. It stays apart so that the compiler sees that dst does
+// not escape.
+func (p Policy) appendValue(dst []byte, k Kind, l Level, s string) []byte {
 	switch l {
 	case Full:
 		if known(k) {
@@ -30,7 +39,9 @@ func (p Policy) append(dst []byte, k Kind, l Level, s string) []byte {
 	case Partial:
 		return appendPartial(dst, k, p.Profile.orStrict(), s)
 	case Token:
-		return p.appendToken(dst, k, s)
+		if p.Tokens != nil && known(k) {
+			return append(dst, p.Tokens.Token(k, s)...)
+		}
 	}
 	return append(dst, fixed...)
 }
@@ -62,8 +73,6 @@ func appendPartial(dst []byte, k Kind, p Profile, s string) []byte {
 		return appendCard(dst, s, p)
 	case KindAddress:
 		return appendAddress(dst, s, p)
-	case KindText:
-		return appendText(dst, s, Policy{Profile: p}, Partial)
 	default:
 		return appendOther(dst, k, p, s)
 	}

@@ -18,6 +18,9 @@ const (
 // appendName keeps the surname of a Han name and the first character of every word of another. Log keeps
 // the first character of the whole name and a fixed number of stars; Waybill fixes the stars.
 func appendName(dst []byte, s string, p Profile) []byte {
+	if n := shortHan(s); n > 1 && p == Screen {
+		return appendHan(dst, s, n)
+	}
 	s = strings.TrimSpace(s)
 	if s == "" || s == fixed || !utf8.ValidString(s) || grapheme.Count(s, maxNameClusters+1) > maxNameClusters {
 		return append(dst, fixed...)
@@ -43,6 +46,29 @@ func appendName(dst []byte, s string, p Profile) []byte {
 		i = j
 	}
 	return dst
+}
+
+// shortHan returns the number of characters of a name of two to four common Han characters, or 0.
+func shortHan(s string) int {
+	if len(s) > 12 || len(s)%3 != 0 {
+		return 0
+	}
+	for i := 0; i < len(s); i += 3 {
+		if s[i] < 0xE4 || s[i] > 0xE9 || s[i+1]&0xC0 != 0x80 || s[i+2]&0xC0 != 0x80 || s[i] == 0xE4 && s[i+1] < 0xB8 {
+			return 0
+		}
+	}
+	return len(s) / 3
+}
+
+// appendHan masks what shortHan has recognised, as appendWord would.
+func appendHan(dst []byte, s string, n int) []byte {
+	kept := len("王")
+	if n > 2 && zh.CompoundSurname(s) {
+		kept = len("欧阳")
+	}
+	dst = append(dst, s[:kept]...)
+	return append(dst, "***"[:min(3, n-kept/3)]...)
 }
 
 // appendWord masks one word. Stars follow the number of hidden characters only as far as convention

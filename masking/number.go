@@ -10,9 +10,10 @@ import (
 // counts as a digit, so that a masked number is understood and stays as it is.
 type number struct {
 	n     int
-	digit [maxDigits]byte
-	at    [maxDigits]uint16
 	seps  int
+	plain bool // nothing outside ASCII
+	digit [maxDigits]byte
+	at    [maxDigits]uint8
 }
 
 const (
@@ -26,6 +27,7 @@ func parseNumber(num *number, s string, letters bool) bool {
 	if len(s) > maxWritten {
 		return false
 	}
+	num.plain = true
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
@@ -43,31 +45,37 @@ func parseNumber(num *number, s string, letters bool) bool {
 			i++
 			continue
 		}
-		r, w := utf8.DecodeRuneInString(s[i:])
-		if v, script := fold.Rune(r); script != fold.None {
-			if !num.add(v, i) {
-				return false
-			}
-		} else if letters && isWideLetter(r) {
-			if !num.add(byte(r-0xFEE0), i) {
-				return false
-			}
-		} else if !fold.Invisible(r) {
-			if fold.Separator(r) == 0 {
-				return false
-			}
-			num.seps++
+		w, ok := num.wide(s, i, letters)
+		if !ok {
+			return false
 		}
 		i += w
 	}
 	return num.n > 0 && num.seps <= num.n
 }
 
+// wide reads one character outside ASCII.
+func (num *number) wide(s string, i int, letters bool) (width int, ok bool) {
+	num.plain = false
+	r, w := utf8.DecodeRuneInString(s[i:])
+	if v, script := fold.Rune(r); script != fold.None {
+		return w, num.add(v, i)
+	}
+	if letters && isWideLetter(r) {
+		return w, num.add(byte(r-0xFEE0), i)
+	}
+	if !fold.Invisible(r) {
+		num.seps++
+		return w, fold.Separator(r) != 0
+	}
+	return w, true
+}
+
 func (num *number) add(c byte, at int) bool {
 	if num.n == maxDigits {
 		return false
 	}
-	num.digit[num.n], num.at[num.n] = c, uint16(at)
+	num.digit[num.n], num.at[num.n] = c, uint8(at)
 	num.n++
 	return true
 }
@@ -88,6 +96,14 @@ func (num *number) letters() int {
 // appendKept appends s with every digit starred except digits [from,from+head) and the last tail ones;
 // those before from, a country code, stay. Invisible characters are dropped.
 func (num *number) appendKept(dst []byte, s string, from, head, tail int) []byte {
+	if num.plain {
+		start := len(dst)
+		dst = append(dst, s...)
+		for _, at := range num.at[from+head : max(from+head, num.n-tail)] {
+			dst[start+int(at)] = '*'
+		}
+		return dst
+	}
 	k := 0
 	for i := 0; i < len(s); {
 		_, w := utf8.DecodeRuneInString(s[i:])

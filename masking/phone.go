@@ -1,6 +1,9 @@
 package masking
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // appendPhone keeps the country code and, by shape, the digits of research table 6a. A shape it does not
 // know shows at most the last four of ten digits; fewer than seven digits show nothing.
@@ -28,13 +31,12 @@ func appendPhone(dst []byte, s string, p Profile) []byte {
 func cutExtension(s string) (string, bool) {
 	const shortest = 5
 	for i := shortest; i < len(s); i++ {
-		switch {
-		case s[i]|0x20 == 'x', s[i]|0x20 == 'e', s[i] == '#', s[i] == ',', s[i] == ';':
-		case strings.HasPrefix(s[i:], "转"), strings.HasPrefix(s[i:], "轉"), strings.HasPrefix(s[i:], "分机"):
-		default:
-			continue
+		switch c := s[i]; {
+		case c <= '9' && c != '#' && c != ',', c == '*': // the number goes on
+		case c|0x20 == 'x', c|0x20 == 'e', c == '#', c == ',', c == ';',
+			c >= utf8.RuneSelf && (strings.HasPrefix(s[i:], "转") || strings.HasPrefix(s[i:], "轉") || strings.HasPrefix(s[i:], "分机")):
+			return strings.TrimRight(s[:i], " "), true
 		}
-		return strings.TrimRight(s[:i], " "), true
 	}
 	return s, false
 }

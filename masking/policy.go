@@ -36,15 +36,6 @@ func (p Policy) level(ctx context.Context) Level {
 
 // Mask shows s, a value of kind k, to the caller in ctx.
 func (p Policy) Mask(ctx context.Context, k Kind, s string) string {
-	return string(p.append(nil, k, p.level(ctx), s))
-}
-
-func (p Policy) appendToken(dst []byte, k Kind, s string) []byte {
-	if p.Tokens == nil || !known(k) {
-		return append(dst, fixed...)
-	}
-	if k == KindText {
-		return appendText(dst, s, p, Token)
-	}
-	return append(dst, p.Tokens.Token(k, s)...)
+	var buf [64]byte
+	return string(p.append(buf[:0], k, p.level(ctx), s))
 }

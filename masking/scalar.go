@@ -24,10 +24,8 @@ func Text(s string) string { return Mask(KindText, Partial, s) }
 // AppendPhone appends Phone(s) to dst without allocating.
 func AppendPhone(dst []byte, s string) []byte {
 	// The common case, eleven plain digits, does not wait for the parser of the others.
-	if len(s) == 11 && s[0] == '1' && s[1] >= '3' && s[1] <= '9' && plainDigits(s) {
-		dst = append(dst, s[:3]...)
-		dst = append(dst, "****"...)
-		return append(dst, s[7:]...)
+	if len(s) == 11 && s[0] == '1' && s[1] >= '3' && s[1] <= '9' && plainDigits(s[2:]) {
+		return append(dst, '1', s[1], s[2], '*', '*', '*', '*', s[7], s[8], s[9], s[10])
 	}
 	return appendPartial(dst, KindPhone, Screen, s)
 }

@@ -60,7 +60,7 @@ func (p Policy) appendSpans(dst []byte, s string, spans []detect.Span, l Level) 
 // appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or
 // the mask would turn the rest of the line around.
 func (p Policy) appendSpan(dst []byte, span detect.Span, s string, l Level) []byte {
-	dst = p.append(dst, found[span.Kind], l, s)
+	dst = p.appendValue(dst, found[span.Kind], l, s)
 	for i := 0; i < len(s); i++ {
 		if s[i] == 0xE2 {
 			return appendUnbalanced(dst, s)

@@ -8,16 +8,21 @@ import (
 	"github.com/confide-go/confide/masking/internal/zh"
 )
 
-// addressUnits follow the numbers in a Chinese address.
-var addressUnits = [...]string{"号", "號", "弄", "栋", "幢", "室", "楼", "层", "座", "单元", "巷", "组", "房", "户"}
+// unitRunes follow the numbers in a Chinese address.
+var unitRunes = zh.NewRunes("号號弄栋幢室楼层座巷组房户")
 
 func addressUnit(w string, end int) bool { return unitSize(w[end:]) > 0 || streetFollows(w, end) }
 
 func unitSize(s string) int {
-	for _, u := range addressUnits {
-		if strings.HasPrefix(s, u) {
-			return len(u)
-		}
+	if len(s) < 3 || s[0] < 0xE4 {
+		return 0
+	}
+	r, size := utf8.DecodeRuneInString(s)
+	switch {
+	case unitRunes.Has(r):
+		return size
+	case strings.HasPrefix(s, "单元"):
+		return len("单元")
 	}
 	return 0
 }
@@ -60,7 +65,7 @@ func addressStart(w string, at int) (int, bool) {
 	}
 	segment := w[from:at]
 	last, _ := utf8.DecodeLastRuneInString(segment)
-	street := strings.ContainsRune(streetRunes, last)
+	street := streetSet.Has(last)
 	first := -1
 	for i := 0; i < len(segment); {
 		r, size := utf8.DecodeRuneInString(segment[i:])
@@ -109,6 +114,12 @@ func roadStart(w string, from int, segment string) (int, bool) {
 	return from + cut, strings.ContainsAny(segment[cut:], "路街道巷弄村镇乡")
 }
 
+var (
+	streetSet  = zh.NewRunes(streetRunes)
+	tailSet    = zh.NewRunes(tailRunes)
+	addressSet = zh.NewRunes("省市区县路街道巷弄村镇乡号")
+)
+
 const tailRunes = "号號楼室层座栋幢单元房户厦苑园场区村寓城院组队期"
 
 // addressTail extends an address over further numbers and buildings, up to punctuation.
@@ -120,7 +131,7 @@ func addressTail(w string, end int) int {
 		switch {
 		case isHan(r):
 			i += size
-			if strings.ContainsRune(tailRunes, r) {
+			if tailSet.Has(r) {
 				best, n = i, 0
 			}
 		case r < utf8.RuneSelf && (isWord(byte(r)) || r == '-' || r == '#'):
@@ -162,7 +173,7 @@ func addressValue(w string, at int, marked bool) (Span, bool) {
 		if unicode.IsDigit(r) {
 			digits++
 		}
-		if strings.ContainsRune("省市区县路街道巷弄村镇乡号", r) {
+		if addressSet.Has(r) {
 			street++
 		}
 		end += size

@@ -147,6 +147,12 @@ func (c *cluster) text(g, h int) []byte {
 	return c.digits[c.groups[g].from : c.groups[h].from+c.groups[h].size]
 }
 
+// from counts the digits from group g on.
+func (c *cluster) from(g int) int {
+	last := c.groups[c.n-1]
+	return last.from + last.size - c.groups[g].from
+}
+
 // upTo returns the group at which exactly n digits from group g on are complete and no separator but the
 // given ones was met, or -1.
 func (c *cluster) upTo(g, n int, seps string) int {

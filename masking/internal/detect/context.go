@@ -34,8 +34,12 @@ const (
 	tDesk // office, home: a telephone number's place, if it stands right beside it
 )
 
-// lookBack is how far before a candidate a word can speak about it.
-const lookBack = 64
+// lookBack is how far before a candidate a word can speak about it, and lookFurther how far one can that
+// stands before another.
+const (
+	lookBack    = 64
+	lookFurther = 40
+)
 
 // trie holds the words backwards, as lists of siblings.
 type trie struct {
@@ -132,10 +136,20 @@ func wordBoundary(w string, start, end int) bool {
 // near returns the topic of the nearest word before end, and of all words before it in the same sentence.
 func near(w string, end int) (nearest, all topic) {
 	text := false
-	for i := end; i > 0 && end-i < lookBack; {
-		if top, size := words.endingAt(w, i); top != 0 {
+	stop := max(0, end-lookBack)
+	for i := end; i > stop; {
+		if c := w[i-1]; c < utf8.RuneSelf && !canEnd(w, i, c) {
+			if text && endsClause(w[:i]) {
+				return nearest, all
+			}
+			text = text || isLetter(c)
+			i--
+			continue
+		}
+		if top, size := words.endingAt(w, i); size > 0 {
 			if nearest == 0 {
 				nearest = top
+				stop = max(stop, end-lookFurther)
 			}
 			all |= top
 			i -= size
@@ -147,7 +161,7 @@ func near(w string, end int) (nearest, all topic) {
 		}
 		i--
 		if c >= utf8.RuneSelf {
-			for i > 0 && end-i < lookBack && !utf8.RuneStart(w[i]) {
+			for i > stop && !utf8.RuneStart(w[i]) {
 				i--
 			}
 			text = true
@@ -156,6 +170,14 @@ func near(w string, end int) (nearest, all topic) {
 		}
 	}
 	return nearest, all
+}
+
+// canEnd reports whether a word can end with the ASCII byte c at w[:i]: most bytes are inside a word.
+func canEnd(w string, i int, c byte) bool {
+	if words.first[lower(c)] == 0 {
+		return false
+	}
+	return i == len(w) || !isLetter(c) || !isLetter(w[i]) || isUpper(w[i]) || w[i] == 's'
 }
 
 // endsClause reports the end of a line or a sentence, behind which words no longer speak about what follows.

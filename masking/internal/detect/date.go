@@ -112,6 +112,41 @@ func monthBefore(w string, start int) int {
 	return start
 }
 
+// instant returns the end of a date with a time of day at w[at:], as logs and JSON are full of, or 0. It is
+// nobody's number and not worth a closer look.
+func instant(w string, at int) int {
+	const form = "0000-00-00 00:00:00"
+	if len(w)-at < len(form) || at > 0 && isWord(w[at-1]) {
+		return 0
+	}
+	s := w[at : at+len(form)]
+	for i := range len(form) {
+		switch c := s[i]; form[i] {
+		case '0':
+			if !isDigit(c) {
+				return 0
+			}
+		case ' ':
+			if c != ' ' && c != 'T' {
+				return 0
+			}
+		default:
+			if c != form[i] {
+				return 0
+			}
+		}
+	}
+	if top, _ := near(w, at); top&tBirth != 0 {
+		return 0
+	}
+	at += len(form)
+	if at+1 < len(w) && (w[at] == '.' || w[at] == ',') {
+		for at++; at < len(w) && isDigit(w[at]); at++ {
+		}
+	}
+	return at
+}
+
 // timestamp returns how many groups a date with or without a time takes, which are then nobody's number.
 func (c *cluster) timestamp(g int) int {
 	if g+2 < c.n && c.dateFrom(g) && c.uniform(g, g+2) && allowed(c.groups[g+1].sep, "-/.") {

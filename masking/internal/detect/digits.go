@@ -9,6 +9,9 @@ import (
 // digit looks at the digit at i and everything that belongs to it, and returns where to go on.
 func (s *Scanner) digit(i int) int {
 	w, at, lo := s.view(i)
+	if end := instant(w, at); end > at {
+		return lo + end
+	}
 	if insideNumber(w, at) {
 		return lo + skipNumber(w, at)
 	}
@@ -65,7 +68,7 @@ func (s *Scanner) cluster(c *cluster, lo, at int) int {
 func (c *cluster) find(g int) (span Span, skip int, ok bool) {
 	n := c.groups[g].size
 	start := c.plainStart(g)
-	if start {
+	if start && c.from(g) >= 12 {
 		if span, ok = c.resident(g); ok {
 			return span, 0, true
 		}

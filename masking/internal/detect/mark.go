@@ -104,23 +104,24 @@ func (s *Scanner) han(i int, r rune, size int) int {
 		s.try(i, email)
 		return i + size
 	}
-	switch roles[r] {
-	case plateRole:
-		if next := i + size; next < len(s.Text) && isUpper(s.Text[next]) {
-			return max(next, s.try(i, plate))
-		}
-	case titleRole:
-		s.try(i, titled)
-	case keyRole:
-		w, at, lo := s.view(i)
-		if r == '叫' {
-			return max(i+size, s.value(w, lo, at+size, tName, "叫", false))
-		}
-		if top, long := words.endingAt(w, at+size); top != 0 && long > 0 {
-			return max(i+size, s.value(w, lo, at+size, top, w[at+size-long:at+size], false))
-		}
+	if next := i + size; plateSet.Has(r) && next < len(s.Text) && isUpper(s.Text[next]) {
+		return max(next, s.try(i, plate))
 	}
-	return i + size
+	if titleSet.Has(r) {
+		s.try(i, titled)
+	}
+	if !keySet.Has(r) {
+		return i + size
+	}
+	w, at, lo := s.view(i)
+	top, long := words.endingAt(w, at+size)
+	if r == '叫' {
+		top, long = tName, size
+	}
+	if top == 0 {
+		return i + size
+	}
+	return max(i+size, s.value(w, lo, at+size, top, w[at+size-long:at+size], false))
 }
 
 // letter looks at a capital or an n that may begin an English title or the word name.

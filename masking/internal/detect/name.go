@@ -104,16 +104,17 @@ func accept(w string, at, end int) int {
 }
 
 var (
-	notNameSet      = newSet(notNames)
-	afterNameSet    = newSet(afterName)
-	particleSet     = newSet(particles)
-	notLatinNameSet = newSet(notLatinNames)
+	notNameSet       = newSet(notNames)
+	afterNameSet     = newSet(afterName)
+	afterNameRuneSet = zh.NewRunes(afterNameRunes)
+	particleSet      = newSet(particles)
+	notLatinNameSet  = newSet(notLatinNames)
 )
 
 // follows reports whether s begins with a word that can follow a name, or with no Han at all.
 func follows(s string) bool {
 	r, size := utf8.DecodeRuneInString(s)
-	if !isHan(r) || strings.ContainsRune(afterNameRunes, r) {
+	if !isHan(r) || afterNameRuneSet.Has(r) {
 		return true
 	}
 	r, second := utf8.DecodeRuneInString(s[size:])

@@ -1,6 +1,9 @@
 package detect
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // ipv4 finds four numbers below 256. A word such as version before them, or a fifth number behind them,
 // makes them something else.
@@ -47,7 +50,7 @@ func hexWord(w string, start, end int) (Span, bool) {
 	for end > start && (w[end-1] == ':' && (end-start < 2 || w[end-2] != ':') || w[end-1] == '.' || w[end-1] == '-') {
 		end--
 	}
-	if end-start < 3 || end-start > 45 {
+	if end-start < 3 || end-start > 45 || !v6Colons(w[start:end]) {
 		return Span{}, false
 	}
 	addr, err := netip.ParseAddr(w[start:end])
@@ -55,6 +58,12 @@ func hexWord(w string, start, end int) (Span, bool) {
 		return Span{}, false
 	}
 	return Span{Start: start, End: end, Kind: IP, Rule: Checked, rank: certain}, true
+}
+
+// v6Colons is a test that a time of day does not pass.
+func v6Colons(s string) bool {
+	n := strings.Count(s, ":")
+	return n == 7 || n >= 2 && n < 7 && (strings.Contains(s, "::") || n == 6 && strings.IndexByte(s, '.') > 0)
 }
 
 func outside(w string, start, end int) bool {

@@ -108,6 +108,9 @@ func (s *Scanner) hit(span Span, lo int) int {
 		}
 		n--
 	}
+	if s.Spans == nil {
+		s.Spans = make([]Span, 0, 8)
+	}
 	s.Spans = append(s.Spans[:n], span)
 	return span.End
 }
@@ -191,7 +194,7 @@ var hanAnchors = func() (t [1024]uint64) {
 			add(r)
 		}
 	}
-	for r := range roles {
+	for _, r := range plateRegions + firstOfTitles() + keyEnds {
 		add(r)
 	}
 	for _, r := range [...]rune{0xFF1A, 0xFF1D, 0xFF20} {

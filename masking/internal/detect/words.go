@@ -1,5 +1,12 @@
 package detect
 
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/confide-go/confide/masking/internal/zh"
+)
+
 // topicList is a list of words, an underscore standing for a space inside one.
 type topicList struct {
 	topic topic
@@ -46,29 +53,21 @@ var topicWords = []topicList{
 	{tNetwork, `ip ip_address ip地址 host ipv4 ipv6 mac mac地址 server addr client remote 服务器 来源ip`},
 }
 
-// role is what a Chinese character can announce.
-type role uint8
-
-const (
-	plateRole role = iota + 1
-	titleRole
-	keyRole
+// The characters outside ASCII, digits and marks aside, at which a recogniser is asked.
+var (
+	plateSet = zh.NewRunes(plateRegions)
+	titleSet = zh.NewRunes(firstOfTitles())
+	keySet   = zh.NewRunes(keyEnds)
 )
 
-// roles holds the characters outside ASCII, digits and marks aside, at which a recogniser is asked.
-var roles = func() map[rune]role {
-	m := map[rune]role{}
-	for _, r := range plateRegions {
-		m[r] = plateRole
-	}
+// keyEnds end the words behind which a value can follow without a colon.
+const keyEnds = "名人叫户者主客生长工址住码令信号"
+
+func firstOfTitles() string {
+	var b strings.Builder
 	for _, t := range titles {
-		for _, r := range t {
-			m[r] = titleRole
-			break
-		}
+		r, _ := utf8.DecodeRuneInString(t)
+		b.WriteRune(r)
 	}
-	for _, r := range "名人叫户者主客生长工址住码令信号" {
-		m[r] = keyRole
-	}
-	return m
-}()
+	return b.String()
+}

@@ -2,7 +2,6 @@ package zh
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -12,6 +11,8 @@ const (
 	fakeWords = "城区 山区 片区 区县 地区 城市 楼市 股市 上市 早市 花市 县市 省市 本市 全市 我市 该市 各市"
 )
 
+var streetRunes = NewRunes("路街道巷弄号楼栋室镇乡村")
+
 var fakeTailSet, fakeWordSet = newSet(fakeTails), newSet(fakeWords)
 
 // Division returns the length in bytes of the division s starts with: two to eight Han characters up to
@@ -20,14 +21,14 @@ func Division(s, endings string) int {
 	const most = 8
 	n := 0
 	for i, r := range s {
-		if !unicode.Is(unicode.Han, r) {
+		if r < 0x3400 || r > 0x9FFF {
 			return 0
 		}
 		if n++; n > most+1 {
 			return 0
 		}
 		if n < 2 || !strings.ContainsRune(endings, r) {
-			if strings.ContainsRune("路街道巷弄号楼栋室镇乡村", r) {
+			if streetRunes.Has(r) {
 				return 0
 			}
 			continue

@@ -1,6 +1,7 @@
 package zh
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -32,11 +33,39 @@ const cityTails = "市 自治州 地区 盟 林区 藏族自治州 彝族自治�
 	"土家族苗族自治州 布依族苗族自治州 苗族侗族自治州 壮族苗族自治州 哈尼族彝族自治州 藏族羌族自治州 蒙古族藏族自治州"
 
 var (
-	provinceSet, provinceTailSet = newSet(provinces), newSet(provinceTails)
-	citySet, cityTailSet         = newSet(cities), newSet(cityTails)
-	starts                       = newRunes(firstRunes(provinces + " " + cities))
-	tails                        = newRunes(firstRunes(provinceTails + " " + cityTails))
+	provinceIndex, provinceTailIndex = newIndex(provinces), newIndex(provinceTails)
+	cityIndex, cityTailIndex         = newIndex(cities), newIndex(cityTails)
+	starts                           = NewRunes(firstRunes(provinces + " " + cities))
 )
+
+// index holds words by their first character, the longest first.
+type index map[rune][]string
+
+func newIndex(list string) index {
+	x := index{}
+	for word := range strings.FieldsSeq(list) {
+		r, _ := utf8.DecodeRuneInString(word)
+		x[r] = append(x[r], word)
+	}
+	for _, words := range x {
+		slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	}
+	return x
+}
+
+// longest returns the length of the longest word that s begins with, or 0.
+func (x index) longest(s string) int {
+	if len(s) < 3 || s[0] < 0xE4 {
+		return 0
+	}
+	r, _ := utf8.DecodeRuneInString(s)
+	for _, word := range x[r] {
+		if strings.HasPrefix(s, word) {
+			return len(word)
+		}
+	}
+	return 0
+}
 
 func firstRunes(list string) string {
 	var b strings.Builder
@@ -48,30 +77,24 @@ func firstRunes(list string) string {
 }
 
 // Starts reports whether a province or a city begins with r.
-func Starts(r rune) bool { return starts.has(r) }
+func Starts(r rune) bool { return starts.Has(r) }
 
 // Province returns the length in bytes of the province s starts with, its tail included, or 0.
-func Province(s string) int {
-	return region(s, provinceSet, provinceTailSet, len("北京"), len("黑龙江"))
-}
+func Province(s string) int { return region(s, provinceIndex, provinceTailIndex) }
 
 // City returns the length in bytes of the prefecture s starts with, its tail included, or 0.
-func City(s string) int { return region(s, citySet, cityTailSet, len("深圳"), len("鄂尔多斯")) }
+func City(s string) int { return region(s, cityIndex, cityTailIndex) }
 
-func region(s string, names, tailSet set, shortest, longest int) int {
-	if r, _ := utf8.DecodeRuneInString(s); !starts.has(r) {
+func region(s string, names, tails index) int {
+	n := names.longest(s)
+	if n == 0 {
 		return 0
 	}
-	for n := min(longest, len(s)/3*3); n >= shortest; n -= len("省") {
-		if names.has(s[:n]) {
-			tail := longestTail(s[n:], tailSet)
-			if tail == 0 && namesRoad(s[n:]) {
-				return 0
-			}
-			return n + tail
-		}
+	tail := tails.longest(s[n:])
+	if tail == 0 && namesRoad(s[n:]) {
+		return 0
 	}
-	return 0
+	return n + tail
 }
 
 // namesRoad: 中山路 and 北京东路 are roads in other towns.
@@ -86,17 +109,4 @@ func namesRoad(s string) bool {
 		}
 	}
 	return false
-}
-
-func longestTail(s string, tailSet set) int {
-	if r, _ := utf8.DecodeRuneInString(s); !tails.has(r) {
-		return 0
-	}
-	best := 0
-	for n := len("省"); n <= min(len("土家族苗族自治州"), len(s)); n += len("省") {
-		if tailSet.has(s[:n]) {
-			best = n
-		}
-	}
-	return best
 }

@@ -20,11 +20,12 @@ func (s set) has(word string) bool {
 	return ok
 }
 
-// runes is a set of characters of three bytes, indexed by their first two.
-type runes [1024]uint64
+// Runes is a set of characters of three bytes, indexed by their first two.
+type Runes [1024]uint64
 
-func newRunes(s string) *runes {
-	var t runes
+// NewRunes returns the set of the characters of s.
+func NewRunes(s string) *Runes {
+	var t Runes
 	for _, r := range s {
 		if r > ' ' {
 			t[r>>6&0x3FF] |= 1 << (r & 0x3F)
@@ -33,6 +34,7 @@ func newRunes(s string) *runes {
 	return &t
 }
 
-func (t *runes) has(r rune) bool {
+// Has reports whether r is in the set.
+func (t *Runes) Has(r rune) bool {
 	return r >= 0x800 && r <= 0xFFFF && t[r>>6]>>(r&0x3F)&1 != 0
 }

@@ -22,8 +22,8 @@ const single = "王李张劉刘陈陳杨楊黄黃赵趙周吴吳徐孙孫马馬�
 
 var (
 	compounds = newSet(compound)
-	singles   = newRunes(single)
-	firsts    = newRunes(compound) // characters of compound surnames: a quick test
+	singles   = NewRunes(single)
+	firsts    = NewRunes(compound) // characters of compound surnames: a quick test
 )
 
 // CompoundSurname reports whether name starts with a surname of two characters.
@@ -33,7 +33,7 @@ func CompoundSurname(name string) bool {
 		return false
 	}
 	r, _ := utf8.DecodeRuneInString(name)
-	return firsts.has(r) && compounds.has(name[:two])
+	return firsts.Has(r) && compounds.has(name[:two])
 }
 
 // Surname returns the length in bytes of the surname name starts with, or 0.
@@ -41,7 +41,7 @@ func Surname(name string) int {
 	if CompoundSurname(name) {
 		return len("欧阳")
 	}
-	if r, size := utf8.DecodeRuneInString(name); singles.has(r) {
+	if r, size := utf8.DecodeRuneInString(name); singles.Has(r) {
 		return size
 	}
 	return 0
