@@ -16,7 +16,7 @@ func (h *Handler) attr(a slog.Attr, outer Kind, l Level) (slog.Attr, bool) {
 		return a, false
 	}
 	changed := false
-	if !clean(a.Key) {
+	if !plainKey(a.Key) && !clean(a.Key) {
 		a.Key, changed = string(appendText(nil, a.Key, h.p, l)), true
 	}
 	v, did := h.value(a.Key, a.Value, k, l)

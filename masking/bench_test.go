@@ -97,6 +97,11 @@ func BenchmarkSlog(b *testing.B) {
 			log(plain, "u-1842")
 		}
 	})
+	b.Run("handler-alone", func(b *testing.B) {
+		alone := slog.New(masking.NewHandler(discard{}, masking.HandlerConfig{}))
+		none := slog.New(discard{})
+		b.ReportMetric(ratio(b, func() { log(alone, "u-1842") }, func() { log(none, "u-1842") }), "x/none")
+	})
 }
 
 func BenchmarkJSON(b *testing.B) {

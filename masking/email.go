@@ -37,6 +37,8 @@ func plainDomain(d string) bool {
 	digits, dots, label := 0, 0, 0
 	for _, r := range d {
 		switch {
+		case r >= 'a' && r <= 'z':
+			label++
 		case r >= '0' && r <= '9':
 			digits++
 			label++

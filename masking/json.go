@@ -78,6 +78,12 @@ func (m *jsonMasker) flush() []byte {
 }
 
 func (m *jsonMasker) blank() {
+	if m.i < len(m.src) && m.src[m.i] <= ' ' {
+		m.skipBlank()
+	}
+}
+
+func (m *jsonMasker) skipBlank() {
 	for m.i < len(m.src) {
 		switch m.src[m.i] {
 		case ' ', '\t', '\n', '\r':
@@ -205,8 +211,7 @@ func (m *jsonMasker) quoted() (s string, ok bool) {
 			if raw {
 				return s, true
 			}
-			ok = json.Unmarshal([]byte(m.src[start-1:m.i]), &s) == nil
-			return s, ok
+			return unescape(m.src[start-1 : m.i])
 		case c == '\\':
 			raw = false
 			m.i += 2
@@ -218,6 +223,12 @@ func (m *jsonMasker) quoted() (s string, ok bool) {
 	}
 	m.i = min(m.i, len(m.src))
 	return "", false
+}
+
+// unescape stands alone because what it decodes into lives on the heap.
+func unescape(quoted string) (s string, ok bool) {
+	err := json.Unmarshal([]byte(quoted), &s)
+	return s, err == nil
 }
 
 // plainEight reports that none of eight bytes ends, escapes or breaks a string.

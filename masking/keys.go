@@ -49,6 +49,16 @@ func kindOfKey(key string) Kind {
 	return kindOfLastWord(buf[word:n])
 }
 
+// plainKey reports that a name is made of ASCII letters and marks alone. Nothing personal fits in there.
+func plainKey(key string) bool {
+	for i := range len(key) {
+		if c := key[i]; !isLetter(c) && c != '_' && c != '.' && c != '-' && c != ' ' {
+			return false
+		}
+	}
+	return true
+}
+
 // kindOfWords knows whole keys, in lower case and without separators.
 func kindOfWords(key []byte) Kind {
 	switch string(key) {

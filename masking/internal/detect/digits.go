@@ -37,7 +37,7 @@ func (s *Scanner) cluster(c *cluster, lo, at int) int {
 		return max(c.next, at+1)
 	}
 	total := c.groups[c.n-1].from + c.groups[c.n-1].size
-	if c.n == 1 && total < 4 && !addressUnit(c.w, c.groups[0].end) {
+	if c.n == 1 && total < 5 && !addressUnit(c.w, c.groups[0].end) {
 		if !birthUnit(c.w, c.groups[0].end) {
 			return c.next
 		}
