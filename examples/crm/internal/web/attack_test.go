@@ -235,7 +235,7 @@ func TestLogHoldsNoSecrets(t *testing.T) {
 	s.do("X"+"SECRETMETHOD", "/", nil)
 	s.post("/customers/1/reveal", url.Values{"field": {"phone"}, "purpose": {"secret purpose"}})
 	s.post("/customers/1/edit", url.Values{"phone": {"+49 secret"}, "first_name": {"\x00secret"}, "was_first_name": {""}})
-	s.office.fail = errors.New("database is gone")
+	s.office.breaks(errors.New("database is gone"))
 	s.get("/customers?q=" + url.QueryEscape(secretEmail))
 	s.client = s.browser()
 	s.post("/login", url.Values{"login": {"secretlogin"}, "password": {"secretpassword"}})

@@ -114,7 +114,7 @@ func TestBrowser(t *testing.T) {
 		b.do(t, chromedp.Click(`form[action="/logout"] button`), chromedp.WaitVisible("#login"))
 		b.signIn(t, "andrew@chinookcorp.com")
 		b.open(t, "/audit?action=customer.reveal&actor=3&row=1")
-		for _, said := range []string{"why call back about ticket 7", "send the contract", "phone", "email", "127.0.0.1"} {
+		for _, said := range []string{"why call back about ticket 7", "send the contract", "Phone", "E-mail", "127.0.0.1"} {
 			require.Contains(t, b.text(t, "main"), said)
 		}
 		b.do(t, chromedp.Click(`form[action="/audit/verify"] button`), chromedp.WaitVisible(".verdict"))

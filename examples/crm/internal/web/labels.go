@@ -33,9 +33,13 @@ func roleKey(name string) string {
 
 // roles is a list of roles in words.
 func (w words) roles(lang, names string) string {
+	return w.list(lang, roleKey, names)
+}
+
+func (w words) list(lang string, keyOf func(string) string, names string) string {
 	list := strings.Split(names, ",")
 	for i, name := range list {
-		list[i] = w.label(lang, roleKey, strings.TrimSpace(name))
+		list[i] = w.label(lang, keyOf, strings.TrimSpace(name))
 	}
 	return strings.Join(list, w.say(lang, "list.comma"))
 }
@@ -53,6 +57,11 @@ func actionKeys() map[string]string {
 		"user.reveal": "action.user.reveal", "invoice.reveal": "action.invoice.reveal",
 		"login.succeeded": "action.login.succeeded", "login.failed": "action.login.failed",
 		"login.throttled": "action.login.throttled", "logout": "action.logout",
+		"customer.erase": "action.customer.erase", "customer.denied": "action.denied", "invoice.denied": "action.denied", "user.denied": "action.denied",
+		"import.customers": "action.import.customers", "import.employees": "action.import.employees", "import.invoices": "action.import.invoices",
+		"backup.run": "action.backup.run", "backup.verify": "action.backup.verify", "backup.restore": "action.backup.restore",
+		"backup.prune": "action.backup.prune", "backup.promote": "action.backup.promote",
+		"rbac.system": "action.rbac.system", "audit.checkpoint": "action.audit.checkpoint",
 	}
 }
 
@@ -63,6 +72,45 @@ func resultKey(name string) string {
 	return map[string]string{
 		"ok": "result.ok", "denied": "result.denied", "refused": "result.refused", "failed": "result.failed",
 	}[name]
+}
+
+func resourceKey(name string) string {
+	return map[string]string{"customer": "resource.customer", "invoice": "resource.invoice", "user": "resource.user"}[name]
+}
+
+// verbKey is for the actions of rules.
+func verbKey(name string) string {
+	return map[string]string{
+		"read": "verb.read", "reveal": "verb.reveal", "export": "verb.export", "create": "verb.create", "update": "verb.update", "delete": "verb.delete",
+		"hide": "verb.hide", "view_hidden": "verb.view_hidden", "assign": "verb.assign", "disable": "verb.disable", "audit": "verb.audit",
+	}[name]
+}
+
+// purposeKey is for the purposes that the desk gives itself when it shows what a
+// role sees in full.
+func purposeKey(name string) string {
+	return map[string]string{
+		"customer list": "purpose.list", "customer page": "purpose.page", "invoice list": "purpose.invoices",
+		"names of owners": "purpose.owners", "own name": "purpose.own", "staff directory": "purpose.staff",
+	}[name]
+}
+
+// fieldList is "first_name, phone" in words.
+func (w words) fieldList(lang, names string) string { return w.list(lang, fieldKey, names) }
+
+// A rule is a line of a role: what it allows, and on which condition.
+type rule struct{ Allows, When string }
+
+// rule reads "read, reveal customer: condition"; what does not look so stays as it
+// is.
+func (w words) rule(lang, line string) rule {
+	allows, when, _ := strings.Cut(line, ": ")
+	space := strings.LastIndex(allows, " ")
+	if space < 0 {
+		return rule{Allows: line}
+	}
+	resource := w.label(lang, resourceKey, allows[space+1:])
+	return rule{Allows: w.say(lang, "rule.allows", w.list(lang, verbKey, allows[:space]), resource), When: when}
 }
 
 func breakKey(name string) string {

@@ -42,6 +42,13 @@ func within(ctx context.Context, s signin.Session) (context.Context, error) {
 	return context.WithValue(ctx, userKey{}, s.UserID), nil
 }
 
+// breaks makes every call fail from now on; nil mends it.
+func (o *office) breaks(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail = err
+}
+
 func (o *office) enter(ctx context.Context) error {
 	if ctx.Value(userKey{}) == nil {
 		return errors.New("nobody in the context")

@@ -317,7 +317,7 @@ func TestExport(t *testing.T) {
 	}
 	require.Error(t, err, "a file that breaks off must not look whole")
 
-	s.office.fail = desk.ErrDenied
+	s.office.breaks(desk.ErrDenied)
 	status, body, h = s.get("/customers.csv")
 	require.Equal(t, http.StatusForbidden, status)
 	require.Empty(t, h.Get("Content-Disposition"))
@@ -351,7 +351,7 @@ func TestPeople(t *testing.T) {
 	_, _, h = s.post("/users/2/enable", nil)
 	require.False(t, s.office.disabled["2"])
 	require.Equal(t, "/users?done=enabled", h.Get("Location"))
-	s.office.fail = desk.ErrDenied
+	s.office.breaks(desk.ErrDenied)
 	status, _, _ = s.post("/users/2/enable", nil)
 	require.Equal(t, http.StatusForbidden, status)
 	status, _, _ = s.post("/users/..%2f2/enable", nil)
@@ -400,7 +400,7 @@ func TestVerify(t *testing.T) {
 
 func TestFailuresTellNothing(t *testing.T) {
 	s := signedInSite(t)
-	s.office.fail = errors.New("dial tcp 10.0.0.7: password of postgres")
+	s.office.breaks(errors.New("dial tcp 10.0.0.7: password of postgres"))
 	for _, path := range []string{"/customers", "/customers/1", "/invoices", "/users", "/audit", "/customers.csv"} {
 		status, body, h := s.get(path)
 		require.Equal(t, http.StatusInternalServerError, status, path)
@@ -409,11 +409,11 @@ func TestFailuresTellNothing(t *testing.T) {
 		require.Contains(t, s.log.String(), h.Get("X-Request-Id"))
 	}
 	for err, want := range map[error]int{desk.ErrDenied: 403, desk.ErrErased: 410, desk.ErrNotFound: 404, desk.ErrInvalid: 422, signin.ErrNoSession: 303} {
-		s.office.fail = err
+		s.office.breaks(err)
 		status, _, _ := s.get("/invoices")
 		require.Equal(t, want, status)
 	}
-	s.office.fail = nil
+	s.office.breaks(nil)
 	s.office.staff.People = nil
 	_, body, _ := s.get("/users")
 	require.Contains(t, body, "0 people")

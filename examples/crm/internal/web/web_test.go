@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,20 +55,38 @@ func (s *sessions) SignOut(_ context.Context, token string) error {
 	return nil
 }
 
+// lines are what was logged; a request is logged after its answer has left.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // site is a server and a browser that obeys what matters here: cookies, and no
 // redirect that a test did not ask for.
 type site struct {
 	*testing.T
 	office   *office
 	sessions *sessions
-	log      *bytes.Buffer
+	log      *lines
 	url      string
 	client   *http.Client
 }
 
 func newSite(t *testing.T, change ...func(*web.Config)) *site {
 	t.Helper()
-	s := &site{T: t, office: newOffice(), sessions: &sessions{live: map[string]bool{}}, log: &bytes.Buffer{}}
+	s := &site{T: t, office: newOffice(), sessions: &sessions{live: map[string]bool{}}, log: &lines{}}
 	c := web.Config{
 		Customers: s.office, Invoices: s.office, People: s.office, Trail: s.office, Sessions: s.sessions,
 		Within:      within,

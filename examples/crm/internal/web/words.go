@@ -44,10 +44,11 @@ func (w words) say(lang, key string, args ...any) string {
 	if !ok {
 		return key
 	}
+	var pairs []string
 	for i, a := range args {
-		s = strings.ReplaceAll(s, fmt.Sprintf("{%d}", i), fmt.Sprint(a))
+		pairs = append(pairs, fmt.Sprintf("{%d}", i), fmt.Sprint(a))
 	}
-	return s
+	return strings.NewReplacer(pairs...).Replace(s) // one pass: a name may be "{1}"
 }
 
 // count says a number of things, an int or int64; key.one and key.other are the
