@@ -3,6 +3,7 @@ package rbac_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -239,4 +240,20 @@ func TestUncheckableWriteIsRefused(t *testing.T) {
 		require.ErrorContains(t, err, "do not set SkipDefaultTransaction")
 		require.NoError(t, loose.Model(&Customer{ID: "1"}).Update("name", "x").Error, "no rule reads the name")
 	})
+}
+
+// A row that appears between the look and the upsert meets the predicate in the statement itself.
+func TestUpsertCarriesThePredicate(t *testing.T) {
+	for _, engine := range []string{testdb.SQLite, testdb.Postgres} { // MySQL has no place for it; there the look locks
+		t.Run(engine, func(t *testing.T) {
+			db := testdb.New(t, engine)
+			openCRM(t, db)
+			row := Customer{ID: "new", TenantID: "t1", OwnerID: "ann", Email: "n"}
+			stmt := db.Session(&gorm.Session{DryRun: true}).WithContext(as("ann")).Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Statement
+			_, where, found := strings.Cut(stmt.SQL.String(), " WHERE ")
+			require.True(t, found, stmt.SQL.String())
+			require.Contains(t, where, stmt.Quote("customers.owner_id")+" = ")
+			require.Contains(t, where, stmt.Quote("customers.tenant_id")+" = ")
+		})
+	}
 }

@@ -76,7 +76,7 @@ func crmPolicy() rbac.Policy {
 			{Role: "sales", Resource: "customer", Field: "phone", Level: masking.Partial, Reveal: true},
 			{Role: "sales", Resource: "customer", Field: "secret", Level: masking.Hidden},
 			{Role: "manager", Resource: "customer", Field: "*", Level: masking.Full, Reveal: true},
-			{Role: rbac.Everyone, Resource: "invoice", Field: "*", Level: masking.Full},
+			{Role: rbac.Everyone, Resource: "invoice", Field: "*", Level: masking.Full, Reveal: true}, // but no rule for the action
 			{Role: rbac.Everyone, Resource: "user", Field: "name", Level: masking.Full},
 			{Role: rbac.Everyone, Resource: "user", Field: "phone", Level: masking.Partial},
 		},

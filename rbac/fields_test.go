@@ -157,6 +157,7 @@ func TestMayReveal(t *testing.T) {
 		}
 		require.EqualError(t, reveal("ann", []string{"4"}, "phone"), "rbac: reveal of customer denied: the caller may not see phone of all these rows whole (policy version 1)")
 		require.Equal(t, "customer.reveal", j.actions[0])
+		require.ErrorIs(t, a.MayReveal(as("ann"), "invoice", []string{"i1"}, []string{"cents"}), rbac.ErrDenied, "a field rule alone is not enough")
 		require.EqualError(t, reveal("ann", []string{"1"}, "nope"), `rbac: reveal: customer has no field "nope"; it has id, tenant_id, owner_id, email, name, phone, secret, hidden`)
 		require.EqualError(t, reveal("ann", nil, "phone"), "rbac: reveal: name at least one row and one field of customer")
 		require.EqualError(t, reveal("ann", []string{"1"}), "rbac: reveal: name at least one row and one field of customer")
