@@ -1,5 +1,7 @@
 package detect
 
+import "strings"
+
 // chatValue reads the account behind 微信 or QQ. Without a colon it needs to look like an account, because
 // people speak of WeChat all the time.
 func chatValue(w string, at int, marked bool) (Span, bool) {
@@ -18,7 +20,10 @@ func chatValue(w string, at int, marked bool) (Span, bool) {
 	if len(s) == 11 && digits == 11 && s[0] == '1' && s[1] >= '3' {
 		return Span{}, false // a mobile number
 	}
-	if !marked && digits == 0 && (start == at || len(s) < 6) || marked && digits == 0 && len(s) < 6 || end < len(w) && w[end] == '@' {
+	if len(s) == 18 && hasFold(s, "wx") {
+		return Span{}, false // an application's identifier
+	}
+	if !marked && digits == 0 && (len(s) < 6 || start == at && !strings.ContainsAny(s, "_-")) || marked && digits == 0 && len(s) < 6 || end < len(w) && w[end] == '@' {
 		return Span{}, false
 	}
 	return Span{start, end, Chat, Context, strong}, true

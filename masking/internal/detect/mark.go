@@ -18,8 +18,8 @@ func (s *Scanner) mark(i, size int) int {
 			return max(i+1, s.hit(span, lo))
 		}
 	}
-	key := len(strings.TrimRight(w[:at], " \"'`*]"))
-	if key == 0 || at-key > 4 {
+	key := keyEnd(w, at)
+	if key == 0 || at-key > 30 {
 		return i + size
 	}
 	top, long := words.endingAt(w, key)
@@ -27,6 +27,19 @@ func (s *Scanner) mark(i, size int) int {
 		return i + size
 	}
 	return max(i+size, s.value(w, lo, at+size, top, w[key-long:key], true))
+}
+
+// keyEnd steps back from a mark over quotes, spaces and a remark in brackets.
+func keyEnd(w string, at int) int {
+	end := len(strings.TrimRight(w[:at], " \"'`*]"))
+	for _, b := range [...][2]string{{"（", "）"}, {"(", ")"}} {
+		if strings.HasSuffix(w[:end], b[1]) && end > 0 {
+			if open := strings.LastIndex(w[max(0, end-30):end], b[0]); open >= 0 {
+				return max(0, end-30) + open
+			}
+		}
+	}
+	return end
 }
 
 // value reads what follows a key, at w[at:], and returns where to go on.
@@ -109,6 +122,9 @@ func (s *Scanner) han(i int, r rune, size int) int {
 	}
 	if titleSet.Has(r) {
 		s.try(i, titled)
+	}
+	if r == '男' || r == '女' {
+		s.try(i, gendered)
 	}
 	if !keySet.Has(r) {
 		return i + size

@@ -48,7 +48,7 @@ func hanName(w string, at int, sure bool) int {
 		return end
 	}
 	surname := zh.Surname(w[at:])
-	if surname == 0 {
+	if surname == 0 || !sure && !zh.FrequentSurname(w[at:]) {
 		return at
 	}
 	var ends [6]int
@@ -63,7 +63,7 @@ func hanName(w string, at int, sure bool) int {
 		n++
 	}
 	switch {
-	case n == 0:
+	case n == 0 || wordFollows(w[at+surname:]) || n > 2 && organisation(w[at:]):
 		return at
 	case n <= 2:
 		if n == 2 && (follows(w[ends[0]:]) || inName(w[at:ends[1]])) {
@@ -89,7 +89,7 @@ func inName(s string) bool {
 }
 
 // notNames begin like a surname and are words.
-const notNames = "来电 来访 来信 来源 来自 方式 方法 时间 高级 金额 全部 任何 任意 于是 应该 安全 安装 温度 路径 程序 时候 包括 向导 成功 成员 连接 车辆 国家 和平 平台 平均 " +
+const notNames = "方案 成本 会员 来电 来访 来信 来源 来自 方式 方法 时间 高级 金额 全部 任何 任意 于是 应该 安全 安装 温度 路径 程序 时候 包括 向导 成功 成员 连接 车辆 国家 和平 平台 平均 " +
 	"关系 关于 常见 常用 明确 明细 水平 白色 黄色 黑色 红色 单位 单号 项目 文件 文档 文本 文字 元素 何时 钱包 江苏 安徽 宁波 武汉 石家庄 云南 " +
 	"别名 姓名 名称 方面 管理 经理 花费 满意 满足 强制 支持 支付 权限 计划 计算 顾客 游客 符合 党员 谈判 解决 解释 连续 高度 双方 万元 边界 " +
 	"左右 水果 米饭 房屋 房间 汽车 金融 农业 农村 宣传 广东 广西 湖南 湖北 河北 河南 海南 云端 信息 信用 信号 申请 查询 查看 易于 空间 时长 " +
@@ -113,12 +113,33 @@ var (
 
 // follows reports whether s begins with a word that can follow a name, or with no Han at all.
 func follows(s string) bool {
-	r, size := utf8.DecodeRuneInString(s)
+	r, _ := utf8.DecodeRuneInString(s)
 	if !isHan(r) || afterNameRuneSet.Has(r) {
 		return true
 	}
-	r, second := utf8.DecodeRuneInString(s[size:])
-	return isHan(r) && afterNameSet.has(s[:size+second])
+	return wordFollows(s)
+}
+
+func wordFollows(s string) bool {
+	const two = len("先生")
+	return len(s) >= two && s[0] >= 0xE4 && afterNameSet.has(s[:two])
+}
+
+// organisation reports that the run of Han at the beginning of s ends like a company and not like a person.
+func organisation(s string) bool {
+	end := 0
+	for i, r := range s {
+		if !isHan(r) || i > 60 {
+			break
+		}
+		end = i + utf8.RuneLen(r)
+	}
+	for _, tail := range [...]string{"公司", "集团", "银行", "医院", "大学", "学院", "中心", "工厂", "商店", "超市", "酒店", "学校", "委员会", "事务所"} {
+		if strings.Contains(s[:end], tail) {
+			return true
+		}
+	}
+	return false
 }
 
 // dottedName is a name of several parts with middle dots: 阿卜杜·买买提.
@@ -157,13 +178,27 @@ var titles = [...]string{"先生", "女士", "小姐", "老师", "经理", "医�
 
 // titled finds the name in front of a title at w[at:]. A bare surname is left: too many people share it.
 func titled(w string, at int) (Span, bool) {
-	found := false
 	for _, t := range titles {
-		found = found || strings.HasPrefix(w[at:], t)
+		if strings.HasPrefix(w[at:], t) {
+			return nameBefore(w, at)
+		}
 	}
-	if !found {
+	return Span{}, false
+}
+
+// gendered finds the name in 张三，男，1980年出生 from the character behind the comma.
+func gendered(w string, at int) (Span, bool) {
+	after, _ := utf8.DecodeRuneInString(w[at+len("男"):])
+	before, size := utf8.DecodeLastRuneInString(w[:at])
+	if !strings.ContainsRune("，,（( ", before) || !strings.ContainsRune("，,。；）) \n", after) && at+len("男") < len(w) || size == 0 {
 		return Span{}, false
 	}
+	span, ok := nameBefore(w, at-size)
+	return span, ok && breaks(w, span.Start)
+}
+
+// nameBefore finds the name that ends at w[:at].
+func nameBefore(w string, at int) (Span, bool) {
 	var starts [4]int
 	n, i := 0, at
 	for n < len(starts) && i > 0 {

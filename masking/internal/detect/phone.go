@@ -17,7 +17,7 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 		}
 		return Span{}, false
 	}
-	if !start {
+	if !start || strings.HasSuffix(c.w[:c.groups[g].start], "第") {
 		return Span{}, false
 	}
 	nearest, all := c.counted(g)

@@ -194,7 +194,7 @@ var hanAnchors = func() (t [1024]uint64) {
 			add(r)
 		}
 	}
-	for _, r := range plateRegions + firstOfTitles() + keyEnds {
+	for _, r := range plateRegions + firstOfTitles() + keyEndRunes + "男女" {
 		add(r)
 	}
 	for _, r := range [...]rune{0xFF1A, 0xFF1D, 0xFF20} {

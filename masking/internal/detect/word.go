@@ -48,7 +48,7 @@ func paper(w string, start, end int) (Span, bool) {
 		return hongKong(w, start, end, all)
 	case letters >= 1 && letters <= 2 && len(tail) == 7 && allDigits(tail[:6]) && all&tID != 0 && hongKongCheck(s[:letters+6], s[letters+6]):
 		return Span{start, end, ID, Checked, strong}, true
-	case nearest&(tWeChat|tQQ) != 0 && len(s) >= 6 && len(s) <= 24 && isLetter(s[0]) && closeBy(w, start, 14):
+	case nearest&(tWeChat|tQQ) != 0 && len(s) >= 6 && len(s) <= 24 && isLetter(s[0]) && !(len(s) == 18 && hasFold(s, "wx")) && closeBy(w, start, 14):
 		return Span{start, chatEnd(w, end), Chat, Context, strong}, true
 	case hasFold(s, "wxid_") && len(s) > 10:
 		return Span{start, end, Chat, Shape, strong}, true

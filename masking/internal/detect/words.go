@@ -16,7 +16,7 @@ type topicList struct {
 var topicWords = []topicList{
 	{tPhone, `phone tel telephone mobile cell cellphone call contact fax dial ring sms whatsapp hotline phoneno phonenumber
 		mobileno tel_no text_me reach_me my_number phone_number_is line answering messages_to message_to registered hotline ph mob viber signal telegram
-		电话 电話 電話 手机 手機 手机号 手机号码 電話號碼 手機號碼 电话号码 联系方式 聯絡 联系 联络 致电 拨打 座机 固话 传真 来电 去电 热线 号码是 打给
+		电话 电話 電話 手机 手機 手机号 手机号码 電話號碼 手機號碼 电话号码 联系方式 聯絡 联系 联络 致电 拨打 座机 固话 传真 来电 去电 热线 我的号码 打给
 		联系电话 联系号码 短信 呼叫 微信同号 同号 mobile_phone 本机号码 预留号码 机主 通话 拨 call_me`},
 	{tCard, `card cc credit debit visa mastercard amex unionpay card_number cardno pan maestro discover jcb
 		银行卡 银行卡号 卡号 信用卡 借记卡 储蓄卡 銀行卡 銀行帳號 卡號 银联 账号 账户 帐号 帐户 银行账号 收款账号 开户行 工行 建行 农行 中行 招行 交行 打款 转账到 转账至 尾号
@@ -41,7 +41,7 @@ var topicWords = []topicList{
 	{tGeo, `gps coordinates location lat latitude longitude lng lon 坐标 经纬度 经度 纬度 定位 位置`},
 	{tUSCC, `统一社会信用代码 社会信用代码 信用代码 uscc 营业执照 营业执照号 纳税人识别号 credit_code`},
 	{tHK, `香港 hong_kong hongkong hk 港 澳门 macau macao 澳門`},
-	{tName, `姓名 名字 联系人 聯絡人 收件人 收货人 寄件人 发件人 客户姓名 真实姓名 持卡人 户名 患者 患者姓名 申请人 投保人 被保险人 受益人 法定代表人 法人 负责人 经办人
+	{tName, `本人 出租方 承租方 甲方 乙方 买受人 出卖人 被申请人 申诉人 上诉人 被上诉人 姓名 名字 联系人 聯絡人 收件人 收货人 寄件人 发件人 客户姓名 真实姓名 持卡人 户名 患者 患者姓名 申请人 投保人 被保险人 受益人 法定代表人 法人 负责人 经办人
 		监护人 家长 学生 员工 业主 租客 房东 乘客 旅客 乘机人 入住人 预订人 投诉人 报案人 嫌疑人 被告 原告 证人 当事人 委托人 代理人 借款人 担保人 开户人 收款人 付款人 汇款人 参会人 签收人 客户 紧急联系人
 		name full_name customer_name first_name last_name contact_name patient cardholder holder recipient`},
 	{tAddress, `地址 住址 收货地址 家庭住址 居住地址 通讯地址 联系地址 收件地址 户籍地址 现住址 住所 户籍 家住 住在 位于 寄到 送到 送至 寄往 寄至 address addr street residence`},
@@ -57,11 +57,11 @@ var topicWords = []topicList{
 var (
 	plateSet = zh.NewRunes(plateRegions)
 	titleSet = zh.NewRunes(firstOfTitles())
-	keySet   = zh.NewRunes(keyEnds)
+	keySet   = zh.NewRunes(keyEndRunes)
 )
 
-// keyEnds end the words behind which a value can follow without a colon.
-const keyEnds = "名人叫户者主客生长工址住码令信号"
+// keyEndRunes end the words behind which a value can follow without a colon.
+const keyEndRunes = "名人叫户者主客生长工址住码令信号"
 
 func firstOfTitles() string {
 	var b strings.Builder

@@ -20,6 +20,17 @@ const single = "王李张劉刘陈陳杨楊黄黃赵趙周吴吳徐孙孫马馬�
 	"索宣晋晉相初门門云雲容敬来來扈晁芮都普阙闕浦戈伏鹿薄邸雍辜羊阿乌烏母裘亓修邰赫杭况況那宿鲜鮮印逯隆茹诺諾战戰慕危玉银銀亢嵇" +
 	"公哈湛宾賓戎勾茅利於呼居揭干但尉冶斯元束檀衣信展阴陰昝智幸奉植衡富尧堯闭閉由"
 
+// frequent are surnames that are common and seldom begin another word.
+const frequent = "王李张刘陈杨黄赵周吴徐孙马朱胡郭何林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘蔡蒋余杜叶苏魏吕丁沈姚卢姜崔钟谭陆汪范廖贾夏韦邹孟熊秦邱尹薛闫段雷侯龙陶黎贺顾毛郝龚邵钱严覃武戴莫孔汤"
+
+var frequents = NewRunes(frequent)
+
+// FrequentSurname reports whether name starts with a surname that is hardly ever anything else.
+func FrequentSurname(name string) bool {
+	r, _ := utf8.DecodeRuneInString(name)
+	return frequents.Has(r) || CompoundSurname(name)
+}
+
 var (
 	compounds = newSet(compound)
 	singles   = NewRunes(single)
