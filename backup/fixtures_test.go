@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -160,21 +161,28 @@ func (r *recorder) Record(_ context.Context, action string, attrs ...slog.Attr) 
 // a store that counts, and calls before each operation.
 type watched struct {
 	backup.Store
+	mu     sync.Mutex                 // a repository works with several goroutines, hooks do not have to
 	before func(op, key string) error // an error keeps the operation from happening
 	after  func(op, key string) error // an error replaces its result
 }
 
 func (w *watched) do(op, key string, f func() error) error {
-	if w.before != nil {
-		if err := w.before(op, key); err != nil {
-			return err
-		}
+	if err := w.hook(w.before, op, key); err != nil {
+		return err
 	}
-	err := f()
-	if w.after != nil && err == nil {
-		err = w.after(op, key)
+	if err := f(); err != nil {
+		return err
 	}
-	return err
+	return w.hook(w.after, op, key)
+}
+
+func (w *watched) hook(f func(op, key string) error, op, key string) error {
+	if f == nil {
+		return nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return f(op, key)
 }
 
 func (w *watched) Put(ctx context.Context, key string, data []byte) error {
