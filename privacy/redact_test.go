@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -72,6 +73,40 @@ func hidden(t *testing.T, how string, outs ...string) {
 			require.NotContains(t, out, needle, "printed by %s", how)
 			require.NotContains(t, strings.ToLower(out), fmt.Sprintf("%x", needle), "printed by %s", how)
 		}
+	}
+}
+
+// Crash reporters and pretty printers walk unexported fields by reflection.
+func TestReflectionDoesNotReachAValue(t *testing.T) {
+	var out strings.Builder
+	dumpAll(&out, reflect.ValueOf(customer("1", "Canarino Luís", "+55 (12) 3923-5555", "luisg@embraer.com.br")), 0)
+	require.Contains(t, out.String(), "e3", "the dumper reaches plain fields")
+	hidden(t, "reflection", out.String())
+}
+
+func dumpAll(w *strings.Builder, v reflect.Value, depth int) {
+	if depth > 12 {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if !v.IsNil() {
+			dumpAll(w, v.Elem(), depth+1)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			dumpAll(w, v.Field(i), depth+1)
+		}
+	case reflect.Slice, reflect.Array:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			w.Write(v.Bytes())
+			return
+		}
+		for i := range v.Len() {
+			dumpAll(w, v.Index(i), depth+1)
+		}
+	case reflect.String:
+		w.WriteString(v.String())
 	}
 }
 

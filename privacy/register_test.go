@@ -125,13 +125,22 @@ type forgottenModel struct {
 	Phone privacy.String
 }
 
+type pointing struct {
+	ID       string          `gorm:"primaryKey;size:36"`
+	TargetID string          `gorm:"size:36"`
+	Target   *forgottenModel `gorm:"constraint:-"`
+}
+
 // A model that an erasure would not know of cannot be used at all.
 func TestUnregisteredModelIsRefused(t *testing.T) {
 	h := newHouse(t, testdb.New(t, testdb.SQLite))
-	require.NoError(t, h.gorm().AutoMigrate(&forgottenModel{}))
+	require.NoError(t, h.gorm().AutoMigrate(&forgottenModel{}, &pointing{}))
+	require.NoError(t, h.gorm().Create(&pointing{ID: "1"}).Error)
 	for _, err := range []error{
 		h.gorm().Create(&forgottenModel{ID: "1", Phone: privacy.New("1")}).Error,
 		h.gorm().Find(&[]forgottenModel{}).Error,
+		h.gorm().Joins("Target").Find(&[]pointing{}).Error,
+		h.gorm().Create(&pointing{ID: "2", Target: &forgottenModel{ID: "1", Phone: privacy.New("1")}}).Error,
 		h.gorm().Where("id = ?", "1").Delete(&forgottenModel{}).Error,
 		h.gorm().Model(&forgottenModel{ID: "1"}).Update("phone", privacy.New("1")).Error,
 	} {
