@@ -82,9 +82,8 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 	}
 	return web.New(web.Config{
 		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door,
-		Within: a.desk.Within,
+		Within: a.desk.Within, SeesAudit: a.desk.SeesAudit,
 		RequestInfo: func(ctx context.Context, ip, requestID string) context.Context {
-			ctx = signin.WithAddress(ctx, ip)
 			return who.With(ctx, who.Who{Tenant: book.Tenant, IP: ip, RequestID: requestID, Channel: "web"})
 		},
 		Log: a.logger, Lang: s.lang, Secure: s.tlsCert != "", DemoLogins: logins,

@@ -32,7 +32,7 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 	if err := matching().Count(&total).Error; err != nil {
 		return CustomerPage{}, clarify(err)
 	}
-	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: works.hidden}
+	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: works.hidden, MayExport: works.export}
 	var rows []book.Customer
 	err = matching().Order("created_at").Order("id").Limit(PageSize).Offset((page.Page - 1) * PageSize).Find(&rows).Error
 	if err != nil {
@@ -43,7 +43,7 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 }
 
 // works says whether a caller has to do with rows of a kind at all.
-type works struct{ read, hidden bool }
+type works struct{ read, hidden, export bool }
 
 // worksWith asks for the caller's rights with a row of their own. Who has none
 // with that has none with others, and the fields that lists are filtered and
@@ -53,7 +53,7 @@ func (d *Desk) worksWith(ctx context.Context, own any) (w works, err error) {
 	if err != nil {
 		return w, err
 	}
-	return works{read: views[0].Can("read"), hidden: views[0].Can("view_hidden")}, nil
+	return works{read: views[0].Can("read"), hidden: views[0].Can("view_hidden"), export: views[0].Can("export")}, nil
 }
 
 // search is the condition for what a person typed into the search box: an e-mail

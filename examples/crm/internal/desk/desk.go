@@ -73,6 +73,7 @@ type CustomerPage struct {
 	Page       int  // from 1
 	Pages      int  // at least 1
 	SeesHidden bool // the caller may ask for hidden customers
+	MayExport  bool // the caller may take the list out as a file
 }
 
 // An Invoice is one invoice as the caller may see it.
@@ -110,9 +111,10 @@ type Person struct {
 // A Staff is the people page: everybody, the roles there are, and whether the
 // caller may change them.
 type Staff struct {
-	People    []Person
-	Roles     []Role
-	MayManage bool
+	People     []Person
+	Roles      []Role
+	MayManage  bool // give and take roles
+	MayDisable bool // close and open accounts
 }
 
 // A Role is one role of the policy with what it means in words.

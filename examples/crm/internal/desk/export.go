@@ -5,8 +5,8 @@ import (
 	"encoding/csv"
 	"io"
 	"log/slog"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/examples/crm/internal/who"
@@ -31,7 +31,7 @@ func (d *Desk) ExportCustomers(ctx context.Context, w io.Writer) error {
 	}
 	for n := 1; ; n++ {
 		for _, c := range page.Customers {
-			record := []string{c.ID, c.OwnerID, harmless(c.Country)}
+			record := []string{harmless(c.ID), harmless(c.OwnerID), harmless(c.Country)}
 			for _, f := range CustomerFields() {
 				record = append(record, harmless(c.Cells[f].Text))
 			}
@@ -50,12 +50,10 @@ func (d *Desk) ExportCustomers(ctx context.Context, w io.Writer) error {
 }
 
 // harmless keeps a spreadsheet from taking a cell for a formula (OWASP, CSV
-// injection).
+// injection): also the full-width signs, which some take for the plain ones.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
-		if _, err := strconv.ParseFloat(cell, 64); err != nil {
-			return "'" + cell
-		}
+	if first, _ := utf8.DecodeRuneInString(cell); strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) && cell != "" {
+		return "'" + cell
 	}
 	return cell
 }

@@ -38,6 +38,9 @@ func (d *Desk) Staff(ctx context.Context) (Staff, error) {
 	if staff.MayManage, err = d.may(ctx, "assign", self(ctx)); err != nil {
 		return Staff{}, err
 	}
+	if staff.MayDisable, err = d.may(ctx, "disable", self(ctx)); err != nil {
+		return Staff{}, err
+	}
 	names := map[string]string{}
 	for i, u := range rows {
 		names[u.ID] = name(shown[i])

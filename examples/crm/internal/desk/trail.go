@@ -9,6 +9,9 @@ import (
 	"github.com/confide-go/confide/examples/crm/internal/who"
 )
 
+// SeesAudit reports whether the caller may read the log, so that a page offers it.
+func (d *Desk) SeesAudit(ctx context.Context) (bool, error) { return d.may(ctx, "audit", self(ctx)) }
+
 // EventPageSize is the number of events on a page of the log.
 const EventPageSize = 50
 

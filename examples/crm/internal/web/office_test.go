@@ -23,6 +23,7 @@ type office struct {
 	full      map[string]map[string]string // what the masks hide: id, field
 	invoices  []desk.Invoice
 	staff     desk.Staff
+	exports   bool // everybody may
 	events    []desk.Event
 	verdict   desk.Verdict
 	fail      error // what every call returns
@@ -77,7 +78,7 @@ func (o *office) Customers(ctx context.Context, q desk.CustomerQuery) (desk.Cust
 	pages := max(1, (len(found)+desk.PageSize-1)/desk.PageSize)
 	page := min(max(1, q.Page), pages)
 	part := found[min(len(found), (page-1)*desk.PageSize):min(len(found), page*desk.PageSize)]
-	return desk.CustomerPage{Customers: part, Total: len(found), Page: page, Pages: pages, SeesHidden: true}, nil
+	return desk.CustomerPage{Customers: part, Total: len(found), Page: page, Pages: pages, SeesHidden: true, MayExport: o.exports}, nil
 }
 
 func (o *office) find(id string) (*desk.Customer, error) {
@@ -239,6 +240,7 @@ func newOffice() *office {
 		erased[f] = desk.Cell{Erased: true}
 	}
 	return &office{
+		exports: true,
 		customers: []desk.Customer{
 			{
 				ID: "1", OwnerID: "3", Owner: "Jane Peacock", Country: "Brazil", Updated: day, Can: desk.Rights{Update: true, Hide: true, Reveal: true},
@@ -257,7 +259,7 @@ func newOffice() *office {
 			{ID: "121", CustomerID: "2", Customer: markup, Date: day, Cents: 123456, Country: markup, Cells: hostile},
 		},
 		staff: desk.Staff{
-			MayManage: true,
+			MayManage: true, MayDisable: true,
 			People: []desk.Person{
 				{ID: "2", Name: "Nancy Edwards", Title: "Sales Manager", Roles: []string{"manager"}, Cells: map[string]desk.Cell{"email": {Text: "nancy@chinookcorp.com"}}},
 				{ID: "3", Name: "Jane Peacock", Title: "Sales Support Agent", ManagerID: "2", Manager: "Nancy Edwards", Roles: []string{"sales"}, Cells: map[string]desk.Cell{"email": {Text: "jane@chinookcorp.com"}, "phone": {Text: "+1 (403) ***-**43", Masked: true}}},

@@ -288,14 +288,26 @@ func TestButtonsThatWouldFailAreNotThere(t *testing.T) {
 	phone := s.office.customers[0].Cells["phone"]
 	phone.Revealable = false
 	s.office.customers[0].Cells["phone"] = phone
-	s.office.staff.MayManage = false
+	s.office.staff.MayManage, s.office.staff.MayDisable, s.office.exports = false, false, false
 	_, body, _ := s.get("/customers/1")
 	for _, gone := range []string{`/edit"`, "confirm-hide", `data-reveal="phone"`, `href="/audit`} {
 		require.NotContains(t, body, gone)
 	}
 	require.Contains(t, body, `data-reveal="email"`)
+	_, body, _ = s.get("/customers")
+	require.NotContains(t, body, "/customers.csv")
 	_, body, _ = s.get("/users")
 	require.NotContains(t, body, `action="/users/`)
+
+	// Giving roles and closing accounts are two duties.
+	s.office.staff.MayDisable = true
+	_, body, _ = s.get("/users")
+	require.Contains(t, body, `/disable"`)
+	require.NotContains(t, body, `/roles"`)
+	s.office.staff.MayManage, s.office.staff.MayDisable = true, false
+	_, body, _ = s.get("/users")
+	require.Contains(t, body, `/roles"`)
+	require.NotContains(t, body, `/disable"`)
 }
 
 func TestExport(t *testing.T) {
