@@ -182,7 +182,7 @@ func (a *Authorizer) recordSystem(db *gorm.DB, sys *system, resource, op string)
 		return nil
 	}
 	err := a.cfg.Record.RecordApart(db.Statement.Context, "rbac.system", slog.String("resource", resource),
-		slog.String("operation", op), slog.String("purpose", sys.reason))
+		slog.String("operation", op), slog.String("purpose", sys.reason), slog.String("result", "ok"))
 	if err != nil {
 		return fmt.Errorf("rbac: the use of System on %s could not be recorded, so it is refused: %w", resource, err)
 	}
