@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"strings"
 	"unicode/utf8"
 
@@ -16,7 +17,7 @@ import (
 //
 // A masked number becomes a string.
 func (p Policy) JSON(ctx context.Context, dst, src []byte) ([]byte, error) {
-	m := jsonMasker{src: string(src), dst: dst, p: p, level: p.level(ctx)}
+	m := jsonMasker{src: string(src), dst: dst, p: p, level: p.level(ctx), valid: utf8.Valid(src)}
 	m.blank()
 	if m.value(member{}, 0) {
 		m.blank()
@@ -35,6 +36,7 @@ type jsonMasker struct {
 	dst   []byte
 	p     Policy
 	level Level
+	valid bool     // src is UTF-8 throughout
 	names [64]name // keys met, by nameSlot
 }
 
@@ -198,7 +200,12 @@ func (m *jsonMasker) quoted() (s string, ok bool) {
 	}
 	start, raw := m.i, true
 	for m.i < len(m.src) {
-		for m.i+8 <= len(m.src) && plainEight(m.src[m.i:m.i+8]) {
+		for m.i+8 <= len(m.src) {
+			special := specials(m.src[m.i : m.i+8])
+			if special != 0 {
+				m.i += bits.TrailingZeros64(special) / 8
+				break
+			}
 			m.i += 8
 		}
 		if m.i == len(m.src) {
@@ -231,14 +238,13 @@ func unescape(quoted string) (s string, ok bool) {
 	return s, err == nil
 }
 
-// plainEight reports that none of eight bytes ends, escapes or breaks a string.
-func plainEight(s string) bool {
+// specials marks, among eight bytes, those that end, escape or break a string. The lowest mark is exact.
+func specials(s string) uint64 {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	x := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 	quote, slash := x^(ones*'"'), x^(ones*'\\')
-	found := (quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x
-	return found&tops == 0
+	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x) & tops
 }
 
 func (m *jsonMasker) key(start int, key string) {
@@ -264,11 +270,11 @@ func (m *jsonMasker) text(in member) bool {
 		var buf [64]byte
 		m.put(start, string(m.p.append(buf[:0], in.kind, m.level, s)))
 		return true
-	case !clean(s):
+	case !detect.Clean(s):
 		m.put(start, string(appendKeyed(nil, in.key, s, m.p, m.level)))
 		return true
 	}
-	if !utf8.ValidString(m.src[start:m.i]) {
+	if !m.valid && !utf8.ValidString(m.src[start:m.i]) {
 		m.put(start, s)
 	}
 	return true
