@@ -59,3 +59,12 @@ func VectorEvent() Event {
 		Subject: "customer:1", Purpose: "回电 ticket 7", Result: "ok",
 		Attrs: []slog.Attr{slog.String("policy", "v3"), slog.Int64("count", -2), slog.Bool("soft", true)}}
 }
+
+// IndexOf derives the index of an entry.
+func IndexOf(data []byte) Index {
+	e, ev, err := openEntry(data)
+	if err != nil || e.kind == kindCheckpoint {
+		return indexOfCheckpoint(data)
+	}
+	return indexOf(&ev)
+}

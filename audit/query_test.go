@@ -127,6 +127,7 @@ func TestEventsShowsNoForgery(t *testing.T) {
 		want string
 	}{
 		"bytes":  {rewrite("main", 4, false, otherActor), "entry 4 of log \"main\" was edited"},
+		"field":  {rewrite("main", 4, false, func(b []byte) []byte { return bytes.Replace(b, []byte("owner"), []byte("phone"), 1) }), "entry 4 of log \"main\" was edited"},
 		"place":  {swap("main", 4, 5), "is not what belongs there"},
 		"column": {set("actor", "u4", "main", 4), "column actor of entry 4"},
 		"result": {set("result", "denied", "main", 4), "column result of entry 4"},
