@@ -84,12 +84,12 @@ type welcome struct {
 	roles     []rbac.Assignment
 }
 
-func (w *welcome) user(u *book.User, login string) (hash string, err error) {
+func (w *welcome) user(ctx context.Context, u *book.User, login string) (string, error) {
 	for _, role := range duty.ForTitle(u.Title) {
 		w.roles = append(w.roles, rbac.Assignment{Tenant: u.TenantID, User: u.ID, Role: role})
 	}
 	if w.passwords == nil {
-		return w.hash, nil
+		return passwords{w.app.kek}.Seal(ctx, u.ID, w.hash)
 	}
 	password := rand.Text()[:16]
 	out := csv.NewWriter(w.passwords)
@@ -98,7 +98,11 @@ func (w *welcome) user(u *book.User, login string) (hash string, err error) {
 		return "", err
 	}
 	out.Flush()
-	return signin.HashPassword(password)
+	hash, err := signin.HashPassword(password)
+	if err != nil {
+		return "", err
+	}
+	return passwords{w.app.kek}.Seal(ctx, u.ID, hash)
 }
 
 // assign gives all new users their roles, as one change of the policy.

@@ -101,7 +101,7 @@ func (a *app) wire(ctx context.Context) error {
 			return fmt.Errorf("database plugin %s: %w", plugin.Name(), err)
 		}
 	}
-	a.desk = desk.New(desk.Config{DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies})
+	a.desk = desk.New(desk.Config{DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies, Passwords: passwords{a.kek}})
 	return a.migrate(operator(ctx, "migrate the database"))
 }
 

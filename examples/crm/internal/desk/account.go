@@ -27,7 +27,7 @@ func (d *Desk) Account(ctx context.Context, login string) (signin.Account, error
 	ctx = rbac.System(ctx, "sign in")
 	var u book.User
 	err := d.db(ctx).Where(&book.User{Email: privacy.New(login)}).First(&u).Error
-	return account(&u, "", err)
+	return d.account(ctx, &u, "", err)
 }
 
 // AccountByID finds the account of somebody who has signed in.
@@ -37,17 +37,23 @@ func (d *Desk) AccountByID(ctx context.Context, id string) (signin.Account, erro
 	ctx = who.With(ctx, w)
 	var u book.User
 	if err := d.db(ctx).Where("id = ?", id).First(&u).Error; err != nil {
-		return account(&u, "", err)
+		return d.account(ctx, &u, "", err)
 	}
 	name, err := d.ownName(ctx, &u)
-	return account(&u, name, err)
+	return d.account(ctx, &u, name, err)
 }
 
-func account(u *book.User, name string, err error) (signin.Account, error) {
+func (d *Desk) account(ctx context.Context, u *book.User, name string, err error) (signin.Account, error) {
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return signin.Account{}, signin.ErrUnknown
 	}
-	return signin.Account{ID: u.ID, Tenant: u.TenantID, Name: name, Hash: u.Password, Disabled: u.Disabled}, err
+	if err != nil {
+		return signin.Account{}, err
+	}
+	return signin.Account{
+		ID: u.ID, Tenant: u.TenantID, Name: name, Disabled: u.Disabled,
+		Hash: d.Passwords.Open(ctx, u.ID, u.Password),
+	}, nil
 }
 
 func (d *Desk) ownName(ctx context.Context, u *book.User) (string, error) {

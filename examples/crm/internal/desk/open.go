@@ -21,7 +21,14 @@ type Config struct {
 	Authz *rbac.Authorizer
 	Log   *audit.Log
 
-	Policies rbac.PolicyStore // the one of Authz
+	Policies  rbac.PolicyStore // the one of Authz
+	Passwords Passwords
+}
+
+// Passwords opens the stored hashes of passwords.
+type Passwords interface {
+	// Open returns the hash that was sealed for this user, "" if there is none.
+	Open(ctx context.Context, user, stored string) string
 }
 
 // A Desk answers for the pages and the command line.

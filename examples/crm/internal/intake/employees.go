@@ -13,9 +13,9 @@ import (
 
 // Employees takes sheets of employees; they become users.
 type Employees struct {
-	// Welcome is told of each new user and returns the hash of a first password, ""
-	// for none.
-	Welcome func(u *book.User, login string) (hash string, err error)
+	// Welcome is told of each new user and returns what to store as the first
+	// password, "" for none.
+	Welcome func(ctx context.Context, u *book.User, login string) (password string, err error)
 
 	emails   map[string]int    // folded address to line
 	managers map[string]string // of every user in the file
@@ -68,7 +68,7 @@ func (t *Employees) take(ctx context.Context, tx *gorm.DB, r *Reader, rows []Row
 		switch {
 		case !known:
 			counts.New++
-			if u.Password, err = t.Welcome(u, row.Values["email"]); err == nil {
+			if u.Password, err = t.Welcome(ctx, u, row.Values["email"]); err == nil {
 				err = tx.Create(u).Error
 			}
 		case len(ch.columns) == 0:
