@@ -232,7 +232,7 @@ func appendGeo(dst []byte, s string, p Profile) []byte {
 			if whole++; whole > 3 {
 				return append(dst[:start], fixed...)
 			}
-		case c-'0' < 10 || c == '*':
+		case after >= 0 && (c-'0' < 10 || c == '*'):
 			if after++; p == Log || after > 1 {
 				if after == 1 || after == 2 && p != Log {
 					dst = append(dst, '*')

@@ -32,7 +32,7 @@ func (c *cluster) judgeCard(g, h int) (Span, bool) {
 	switch {
 	case nearest&tCard != 0, all&tCard != 0 && nearest&tCode == 0:
 		return span, true
-	case !issued || nearest&(tCode|tVersion|tPhone|tUSCC) != 0, nearest&tMoney != 0 && len(d) < 15:
+	case !issued || nearest&(tCode|tVersion|tUSCC) != 0, nearest&(tMoney|tPhone) != 0 && len(d) < 15:
 		return Span{}, false
 	case len(d) == 13 && (ean13(d) || h > g), len(d) == 12 && h > g:
 		return Span{}, false

@@ -22,10 +22,10 @@ func (c *cluster) ipv4(g int) (Span, bool) {
 	if g > 0 && c.groups[g].sep != ' ' && c.groups[g].sep != comma && c.groups[g].sep != '/' && c.groups[g].sep != '(' || h+1 < c.n && c.groups[h+1].sep == '.' {
 		return Span{}, false
 	}
-	if end < len(c.w) && (isLetter(c.w[end]) || c.w[end] == '-' && end+1 < len(c.w) && isLetter(c.w[end+1])) {
+	if end < len(c.w) && (isLetter(c.w[end]) || c.w[end] == '_' || c.w[end] == '-' && end+1 < len(c.w) && isLetter(c.w[end+1])) {
 		return Span{}, false
 	}
-	if start > 0 && isLetter(c.w[start-1]) {
+	if start > 0 && (isLetter(c.w[start-1]) || c.w[start-1] == '_') {
 		return Span{}, false
 	}
 	nearest, _ := c.near(g)
@@ -42,6 +42,9 @@ func hexWord(w string, start, end int) (Span, bool) {
 	}
 	for end < len(w) && isHexMark(w[end]) {
 		end++
+	}
+	if end-start > 2 && w[start] == ':' && w[start+1] != ':' { // behind a key
+		start++
 	}
 	s := w[start:end]
 	if mac(s) {
