@@ -7,6 +7,9 @@ import "crypto/subtle"
 // cannot be opened, or whose person was erased, equals nothing, not even itself.
 func (s String) Equal(t String) bool { return s.c.equal(t.c) }
 
+// Equal reports whether v and w have the same JSON, under the same rules as String.Equal.
+func (v Value[T]) Equal(w Value[T]) bool { return v.c.equal(w.c) }
+
 func (c *cell) equal(d *cell) bool {
 	if c == nil || d == nil {
 		return c == d
