@@ -3,7 +3,6 @@ package rbac
 import (
 	"fmt"
 	"log/slog"
-	"regexp"
 	"strings"
 
 	"gorm.io/gorm"
@@ -145,14 +144,30 @@ func (g *guard) resolve() error {
 
 // tableName splits "schema.name AS alias" into the name and the alias, or returns nil.
 func tableName(expr string) []string {
-	m := regexp.MustCompile("(?i)^\\s*(?:[\"`]?\\w+[\"`]?\\.)?[\"`]?(\\w+)[\"`]?(?:\\s+(?:as\\s+)?[\"`]?(\\w+)[\"`]?)?\\s*$").FindStringSubmatch(expr)
-	if m == nil {
+	var parts []string
+	for _, part := range strings.Fields(expr) {
+		if len(parts) != 1 || !strings.EqualFold(part, "as") {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 || len(parts) > 2 {
 		return nil
 	}
-	if m[2] == "" {
-		m[2] = m[1]
+	if _, name, qualified := strings.Cut(parts[0], "."); qualified {
+		parts[0] = name
 	}
-	return m[1:]
+	for i, part := range parts {
+		if len(part) > 1 && (part[0] == '"' || part[0] == '`') && part[len(part)-1] == part[0] {
+			part = part[1 : len(part)-1]
+		}
+		for j := range len(part) {
+			if !inWord(part[j]) {
+				return nil
+			}
+		}
+		parts[i] = part
+	}
+	return []string{parts[0], parts[len(parts)-1]}
 }
 
 // bySystem lets the statement pass, once its use is on record.

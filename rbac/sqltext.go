@@ -102,7 +102,7 @@ type token struct {
 // several statements, backslashes in strings, dollar quotes, unbalanced parentheses. GORM writes none of
 // these; bound variables may hold anything.
 func tokenize(query, dialect string) ([]token, error) {
-	var tokens []token
+	tokens := make([]token, 0, len(query)/4+8)
 	depth := 0
 	for i := 0; i < len(query); {
 		c := query[i]

@@ -68,7 +68,11 @@ func (rule) TableName() string       { return "confide_policy_rules" }
 func (field) TableName() string      { return "confide_policy_fields" }
 func (assignment) TableName() string { return "confide_policy_assignments" }
 
+// format is the version of the bodies, see FORMAT.md.
+const format = 1
+
 type ruleBody struct {
+	V        int      `json:"v"`
 	Role     string   `json:"role"`
 	Resource string   `json:"resource"`
 	Actions  []string `json:"actions"`
@@ -77,6 +81,7 @@ type ruleBody struct {
 }
 
 type fieldBody struct {
+	V        int           `json:"v"`
 	Role     string        `json:"role"`
 	Resource string        `json:"resource"`
 	Field    string        `json:"field"`
@@ -114,10 +119,10 @@ func tablesOf(p rbac.Policy) (t tables) {
 		}
 	}
 	for i, r := range p.Rules {
-		t.rules = append(t.rules, rule{name(r.ID), i, encode(ruleBody{r.Role, r.Resource, r.Actions, r.When, string(r.Effect)})})
+		t.rules = append(t.rules, rule{name(r.ID), i, encode(ruleBody{format, r.Role, r.Resource, r.Actions, r.When, string(r.Effect)})})
 	}
 	for i, f := range p.Fields {
-		t.fields = append(t.fields, field{i, encode(fieldBody{f.Role, f.Resource, f.Field, f.Level, f.Reveal, f.When})})
+		t.fields = append(t.fields, field{i, encode(fieldBody{format, f.Role, f.Resource, f.Field, f.Level, f.Reveal, f.When})})
 	}
 	for _, a := range p.Assignments {
 		t.assignments = append(t.assignments, assignment{name(a.Tenant), name(a.User), name(a.Role)})
@@ -135,15 +140,15 @@ func (t tables) policy() (p rbac.Policy, err error) {
 	}
 	for _, r := range t.rules {
 		var b ruleBody
-		if err := json.Unmarshal([]byte(r.Body), &b); err != nil {
-			return p, fmt.Errorf("gormpolicy: rule %q in confide_policy_rules is damaged: restore the row", r.ID)
+		if err := json.Unmarshal([]byte(r.Body), &b); err != nil || b.V != format {
+			return p, fmt.Errorf("gormpolicy: rule %q in confide_policy_rules is damaged or of a newer version: restore the row, or update the program", r.ID)
 		}
 		p.Rules = append(p.Rules, rbac.Rule{ID: string(r.ID), Role: b.Role, Resource: b.Resource, Actions: b.Actions, When: b.When, Effect: rbac.Effect(b.Effect)})
 	}
 	for _, f := range t.fields {
 		var b fieldBody
-		if err := json.Unmarshal([]byte(f.Body), &b); err != nil {
-			return p, fmt.Errorf("gormpolicy: row %d in confide_policy_fields is damaged: restore the row", f.Seq)
+		if err := json.Unmarshal([]byte(f.Body), &b); err != nil || b.V != format {
+			return p, fmt.Errorf("gormpolicy: row %d in confide_policy_fields is damaged or of a newer version: restore the row, or update the program", f.Seq)
 		}
 		p.Fields = append(p.Fields, rbac.FieldRule{Role: b.Role, Resource: b.Resource, Field: b.Field, Level: b.Level, Reveal: b.Reveal, When: b.When})
 	}
