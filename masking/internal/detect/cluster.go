@@ -45,7 +45,7 @@ func (c *cluster) read(w string, at int) {
 	used := 0
 	var sep byte
 	for at < len(w) && c.n < maxGroups {
-		end, size := c.group(at, used)
+		end, size, script := c.group(at, used)
 		if size > maxClusterDigits-used { // too long to be anything
 			if c.n == 0 {
 				c.next = end
@@ -53,7 +53,6 @@ func (c *cluster) read(w string, at int) {
 			c.cut = true
 			return
 		}
-		_, _, script := fold.Digit(w, at)
 		c.groups[c.n] = group{start: at, end: end, from: used, size: size, sep: sep, script: script}
 		c.n++
 		used += size
@@ -66,11 +65,24 @@ func (c *cluster) read(w string, at int) {
 }
 
 // group reads digits of one script from at; invisible characters between them do not count.
-func (c *cluster) group(at, used int) (end, size int) {
+func (c *cluster) group(at, used int) (end, size int, first fold.Script) {
 	w := c.w
-	_, _, first := fold.Digit(w, at)
+	_, _, first = fold.Digit(w, at)
 	end = at
 	for at < len(w) {
+		b := w[at]
+		if first == fold.ASCII && b < utf8.RuneSelf { // the common case
+			if !isDigit(b) {
+				break
+			}
+			if used+size < maxClusterDigits {
+				c.digits[used+size] = b
+			}
+			size++
+			at++
+			end = at
+			continue
+		}
 		v, width, script := fold.Digit(w, at)
 		if width == 0 {
 			r, rw := utf8.DecodeRuneInString(w[at:])
@@ -90,14 +102,17 @@ func (c *cluster) group(at, used int) (end, size int) {
 		at += width
 		end = at
 	}
-	return end, size
+	return end, size, first
 }
 
 // separator reads what stands between two groups. It returns the place of the next digit, or -1.
 func separator(w string, at int) (next int, sep byte) {
 	for n := 0; at < len(w); {
-		if w[at]-'0' < 10 {
+		switch b := w[at]; {
+		case isDigit(b):
 			return at, sep
+		case isLetter(b):
+			return -1, 0
 		}
 		r, width := utf8.DecodeRuneInString(w[at:])
 		if _, script := fold.Rune(r); script != fold.None {

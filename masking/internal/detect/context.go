@@ -95,10 +95,15 @@ func (t *trie) add(word string, top topic) {
 	}
 }
 
+// hanEnd reports whether a word can end with the character before w[end:].
+func (t *trie) hanEnd(w string, end int) bool {
+	return end >= 3 && t.last[int(w[end-3]&0xF)<<6|int(w[end-2]&0x3F)]>>(w[end-1]&0x3F)&1 != 0
+}
+
 // endingAt returns the topic and length of the longest word that ends at w[:end].
 func (t *trie) endingAt(w string, end int) (top topic, size int) {
 	if c := w[end-1]; c >= utf8.RuneSelf {
-		if end < 3 || t.last[int(w[end-3]&0xF)<<6|int(w[end-2]&0x3F)]>>(c&0x3F)&1 == 0 {
+		if !t.hanEnd(w, end) {
 			return 0, 0
 		}
 	} else if end < len(w) && isLetter(c) && isLetter(w[end]) && lower(w[end]) != 's' && !isUpper(w[end]) {
@@ -138,12 +143,13 @@ func near(w string, end int) (nearest, all topic) {
 	text := false
 	stop := max(0, end-lookBack)
 	for i := end; i > stop; {
-		if c := w[i-1]; c < utf8.RuneSelf && !canEnd(w, i, c) {
+		if c := w[i-1]; c < utf8.RuneSelf && !canEnd(w, i, c) || c >= utf8.RuneSelf && !words.hanEnd(w, i) {
 			if text && endsClause(w[:i]) {
 				return nearest, all
 			}
-			text = text || isLetter(c)
-			i--
+			text = text || isLetter(c) || c >= utf8.RuneSelf
+			for i--; i > stop && c >= utf8.RuneSelf && !utf8.RuneStart(w[i]); i-- {
+			}
 			continue
 		}
 		if top, size := words.endingAt(w, i); size > 0 {

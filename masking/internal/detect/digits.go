@@ -115,6 +115,9 @@ func insideNumber(w string, at int) bool {
 	if at == 0 {
 		return false
 	}
+	if c := w[at-1]; c < utf8.RuneSelf {
+		return isDigit(c) && isDigit(w[at])
+	}
 	_, now := runeAt(w, at)
 	r, size := utf8.DecodeLastRuneInString(w[:at])
 	if fold.Invisible(r) && at > size {
