@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,6 +12,7 @@ import (
 	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
 	"github.com/confide-go/confide/examples/crm/internal/who"
+	"github.com/confide-go/confide/rbac"
 )
 
 // TestDeskHoldsWithoutThePages asks the desk directly, as another front end would:
@@ -68,6 +70,18 @@ func TestDeskHoldsWithoutThePages(t *testing.T) {
 	require.NoError(t, err)
 	require.NotZero(t, of3.Total)
 	require.Equal(t, before.Total-of3.Total, after.Total)
+
+	// To see a list is not to take it away.
+	require.NoError(t, a.desk.ExportCustomers(jane, &out))
+	require.NoError(t, a.authz.Edit(operator(t.Context(), "test"), func(p *rbac.Policy) error {
+		for i := range p.Rules {
+			p.Rules[i].Actions = slices.DeleteFunc(p.Rules[i].Actions, func(a string) bool { return a == "export" })
+		}
+		return nil
+	}))
+	out.Reset()
+	require.Equal(t, desk.ErrDenied, a.desk.ExportCustomers(jane, &out))
+	require.Empty(t, out.String())
 
 	// Nobody is nobody: a context without a person gets nothing.
 	_, err = a.desk.Customers(t.Context(), desk.CustomerQuery{})
