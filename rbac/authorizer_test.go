@@ -220,7 +220,7 @@ func TestSystemIsRecordedOrRefused(t *testing.T) {
 		var notes []Note
 		require.NoError(t, sys.Find(&notes).Error)
 		require.Equal(t, []string{"rbac.system", "rbac.system"}, j.actions, "once for each operation, not for each statement, and not for open tables")
-		require.Equal(t, map[string]string{"resource": "customer", "operation": "query", "purpose": "nightly import"}, j.attrs[0])
+		require.Equal(t, map[string]string{"resource": "customer", "operation": "query", "purpose": "nightly import", "result": "ok"}, j.attrs[0])
 		require.Equal(t, "raw", j.attrs[1]["operation"])
 
 		// A statement built under a caller and reused by System is not scoped, and the other way round.
