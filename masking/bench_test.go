@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,6 +17,11 @@ const cleanText = "系统于今日完成例行维护，所有服务恢复正常�
 
 const denseText = "联系人：张伟，手机号19999012345，邮箱zhangwei@example.com，身份证号999001199001011232，银行卡号9999990000000006，" +
 	"住址：广东省深圳市南山区虚构路12号3栋501室，IP 192.0.2.17，车牌粤B12345。"
+
+var naive = []*regexp.Regexp{
+	regexp.MustCompile(`1[3-9]\d{9}`), regexp.MustCompile(`[\w.+-]+@[\w-]+\.[\w.]+`), regexp.MustCompile(`\d{17}[\dXx]`),
+	regexp.MustCompile(`\d{16,19}`), regexp.MustCompile(`\d+\.\d+\.\d+\.\d+`), regexp.MustCompile(`[京沪粤][A-Z][A-Z0-9]{5}`),
+}
 
 func repeat(s string, n int) string { return strings.Repeat(s, n/len(s)+1) }
 
@@ -31,6 +37,18 @@ func BenchmarkScan(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				_ = masking.Text(c.text)
+			}
+		})
+	}
+	for _, c := range []struct{ name, text string }{{"clean", cleanText}, {"dense", denseText}} {
+		b.Run("regexp-"+c.name, func(b *testing.B) { // what people write by hand
+			text := repeat(c.text, 64<<10)
+			b.SetBytes(int64(len(text)))
+			for b.Loop() {
+				s := text
+				for _, re := range naive {
+					s = re.ReplaceAllString(s, "***")
+				}
 			}
 		})
 	}

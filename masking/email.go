@@ -12,8 +12,10 @@ import (
 // of one character shows none of it.
 func appendEmail(dst []byte, s string, p Profile) []byte {
 	at, w := strings.LastIndexByte(s, '@'), 1
-	if wide := strings.LastIndex(s, "\uFF20"); wide > at {
-		at, w = wide, len("\uFF20")
+	if strings.IndexByte(s[at+1:], 0xEF) >= 0 {
+		if wide := strings.LastIndex(s, "\uFF20"); wide > at {
+			at, w = wide, len("\uFF20")
+		}
 	}
 	if at < 1 || !plainDomain(s[at+w:]) || !utf8.ValidString(s[:at]) || at > maxWritten {
 		return append(dst, fixed...)

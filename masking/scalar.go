@@ -23,11 +23,13 @@ func Text(s string) string { return Mask(KindText, Partial, s) }
 
 // AppendPhone appends Phone(s) to dst without allocating.
 func AppendPhone(dst []byte, s string) []byte {
-	// The common case, eleven plain digits, does not wait for the parser of the others.
-	if len(s) == 11 && s[0] == '1' && s[1] >= '3' && s[1] <= '9' && plainDigits(s[2:]) {
+	if s == "" {
+		return dst
+	}
+	if plainMobile(s) {
 		return append(dst, '1', s[1], s[2], '*', '*', '*', '*', s[7], s[8], s[9], s[10])
 	}
-	return appendPartial(dst, KindPhone, Screen, s)
+	return appendPhone(dst, s, Screen)
 }
 
 // AppendEmail appends Email(s) to dst.
@@ -45,8 +47,12 @@ func AppendCard(dst []byte, s string) []byte { return appendPartial(dst, KindCar
 // AppendAddress appends Address(s) to dst.
 func AppendAddress(dst []byte, s string) []byte { return appendPartial(dst, KindAddress, Screen, s) }
 
-func plainDigits(s string) bool {
-	for i := range len(s) {
+// plainMobile is the common case, eleven plain digits, which does not wait for the parser of the others.
+func plainMobile(s string) bool {
+	if len(s) != 11 || s[0] != '1' || s[1] < '3' || s[1] > '9' {
+		return false
+	}
+	for i := 2; i < len(s); i++ {
 		if s[i]-'0' > 9 {
 			return false
 		}

@@ -34,17 +34,20 @@ func localStart(w string, at int) int {
 	}
 	ascii := at > 0 && w[at-1] < utf8.RuneSelf
 	for start > 0 && at-start < longest {
-		r, size := utf8.DecodeLastRuneInString(w[:start])
-		if r < utf8.RuneSelf {
-			if !localByte(byte(r)) {
+		if c := w[start-1]; c < utf8.RuneSelf {
+			if !localBytes[c] {
 				break
 			}
-		} else if !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) || ascii && isHan(r) {
+			start--
+			continue
+		}
+		r, size := utf8.DecodeLastRuneInString(w[:start])
+		if !unicode.IsLetter(r) && !unicode.IsMark(r) && !unicode.IsDigit(r) || ascii && isHan(r) {
 			break
 		}
 		start -= size
 	}
-	for start < at && strings.IndexByte(".'-/=&|*+?!#$%^~`{}", w[start]) >= 0 {
+	for start < at && !isWord(w[start]) && w[start] < utf8.RuneSelf {
 		start++
 	}
 	if eq := strings.LastIndexByte(w[start:at], '='); eq >= 0 { // email=a@b.cn
@@ -56,9 +59,12 @@ func localStart(w string, at int) int {
 	return start
 }
 
-func localByte(c byte) bool {
-	return isWord(c) || strings.IndexByte(".-+'=&/!#$%*?^`{|}~", c) >= 0
-}
+var localBytes = func() (t [utf8.RuneSelf]bool) {
+	for c := range t {
+		t[c] = isWord(byte(c)) || strings.IndexByte(".-+'=&/!#$%*?^`{|}~", byte(c)) >= 0
+	}
+	return t
+}()
 
 func isHan(r rune) bool {
 	return r >= 0x3400 && r <= 0x9FFF || r >= 0xF900 && r <= 0xFAFF || r >= 0x20000 && r <= 0x3FFFF

@@ -31,7 +31,13 @@ func (s *Scanner) mark(i, size int) int {
 
 // keyEnd steps back from a mark over quotes, spaces and a remark in brackets.
 func keyEnd(w string, at int) int {
-	end := len(strings.TrimRight(w[:at], " \"'`*]"))
+	end := at
+	for end > 0 && (w[end-1] == ' ' || w[end-1] == '"' || w[end-1] == '\'' || w[end-1] == '`' || w[end-1] == '*' || w[end-1] == ']') {
+		end--
+	}
+	if end == 0 || w[end-1] != ')' && w[end-1] != 0x89 { // 0x89 ends the full-width bracket
+		return end
+	}
 	for _, b := range [...][2]string{{"（", "）"}, {"(", ")"}} {
 		if strings.HasSuffix(w[:end], b[1]) && end > 0 {
 			if open := strings.LastIndex(w[max(0, end-30):end], b[0]); open >= 0 {

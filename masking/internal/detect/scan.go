@@ -109,7 +109,7 @@ func (s *Scanner) hit(span Span, lo int) int {
 		n--
 	}
 	if s.Spans == nil {
-		s.Spans = make([]Span, 0, 8)
+		s.Spans = make([]Span, 0, 4+(len(s.Text)-span.Start)/128)
 	}
 	s.Spans = append(s.Spans[:n], span)
 	return span.End

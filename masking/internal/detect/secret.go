@@ -95,6 +95,9 @@ func token(w string, start, end int) (Span, bool) {
 		stop--
 	}
 	for _, t := range tokens {
+		if stop-start < 16 {
+			break
+		}
 		if hasPrefix(w[start:], t.prefix) && stop-start >= t.least {
 			return Span{start, stop, Secret, Shape, declared}, true
 		}
