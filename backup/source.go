@@ -85,12 +85,3 @@ type Omission struct {
 	Name   string `json:"name"`
 	Reason string `json:"reason"`
 }
-
-func (s Schema) table(name string) (Table, bool) {
-	for _, t := range s.Tables {
-		if t.Name == name {
-			return t, true
-		}
-	}
-	return Table{}, false
-}

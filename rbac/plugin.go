@@ -3,7 +3,6 @@ package rbac
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 )
@@ -81,14 +80,4 @@ func action(op string) string {
 		return "read"
 	}
 	return op
-}
-
-// tableNames returns the guarded tables, for messages.
-func (a *Authorizer) tableNames() string {
-	names := make([]string, 0, len(a.tables))
-	for name := range a.tables {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
 }

@@ -47,7 +47,6 @@ type sequence struct {
 	table, column string // its owner, if any
 	identity      bool
 	users         []string // tables with a default that calls it
-	next          string   // the statement that continues it
 }
 
 func (postgres) sequences(ctx context.Context, s *session) ([]*sequence, error) {

@@ -90,6 +90,23 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 	})
 }
 
+// followPolicy notices changes of the policy that another process made, such as
+// an import of employees.
+func (a *app) followPolicy(ctx context.Context) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := a.authz.Reload(ctx); err != nil && ctx.Err() == nil {
+				a.logger.ErrorContext(ctx, "the policy could not be read again; the one before goes on deciding", "error", err)
+			}
+		}
+	}
+}
+
 // serve answers until ctx ends; then it lets running requests finish and seals
 // the log a last time.
 func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Handler) error {
@@ -100,6 +117,7 @@ func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Hand
 	sealing, stopSealing := context.WithCancel(context.WithoutCancel(ctx))
 	sealed := make(chan error, 1)
 	go func() { sealed <- a.log.Run(sealing) }()
+	go a.followPolicy(sealing)
 	served := make(chan error, 1)
 	go func() {
 		if s.tlsCert != "" {

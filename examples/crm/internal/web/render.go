@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
@@ -150,13 +151,11 @@ func named(c desk.Customer) desk.Cell {
 
 // initial is the first letter that a mask shows, for the little disc.
 func initial(text string) string {
-	for _, r := range text {
-		if r == '*' || r == '＊' || r == '•' {
-			break
-		}
-		return strings.ToUpper(string(r))
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 || strings.ContainsRune("*＊•", first) {
+		return "·"
 	}
-	return "·"
+	return strings.ToUpper(string(first))
 }
 
 // tone is one of six colours, always the same for a row.

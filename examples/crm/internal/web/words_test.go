@@ -83,7 +83,9 @@ func goStrings(t *testing.T) map[string]bool {
 			switch n := n.(type) {
 			case *ast.BasicLit:
 				if s, err := strconv.Unquote(n.Value); err == nil && n.Kind == token.STRING {
-					found[s] = found[s]
+					if _, known := found[s]; !known {
+						found[s] = false
+					}
 				}
 			case *ast.CallExpr:
 				if sel, ok := n.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "t" && len(n.Args) > 0 {
