@@ -405,3 +405,21 @@ func TestSealRefusesToExtendWhatItHasNotSigned(t *testing.T) {
 		})
 	}
 }
+
+func TestACounterThatWasSetBackCountsTwice(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		b := setUp(t, db)
+		b.seed(t)
+		update := func(owner string) {
+			require.NoError(t, b.WithContext(as(b.ctx, audit.Actor{Tenant: "main"})).Model(&customer{ID: "main1"}).Update("owner", owner).Error)
+		}
+		update("thief")
+		b.exec(t, "DELETE FROM confide_audit_pending")
+		b.exec(t, "UPDATE confide_audit_revisions SET rev = 0 WHERE row_id = 'main1'")
+		update("u3")
+		b.seal(t)
+		r := b.verify(t)
+		require.Equal(t, []string{"revision-gap main customer main1"}, found(r, nil), "%s", r)
+		require.Contains(t, r.String(), "two events carry change 1")
+	})
+}
