@@ -2,7 +2,6 @@ package detect
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/confide-go/confide/masking/internal/zh"
@@ -170,7 +169,7 @@ func addressValue(w string, at int, marked bool) (Span, bool) {
 		if r == '.' && end+1 < len(w) && w[end+1] == ' ' && !isUpperAbbreviation(w, end) {
 			break
 		}
-		if unicode.IsDigit(r) {
+		if r >= '0' && r <= '9' {
 			digits++
 		}
 		if addressSet.Has(r) {

@@ -54,9 +54,7 @@ func (s *Scanner) value(w string, lo, at int, top topic, key string, marked bool
 	ok := false
 	switch {
 	case top&tSecret != 0:
-		if span, ok = secretValue(w, at, key, marked); ok && span.End == len(w) && len(w)-at > Ahead-64 {
-			s.secret = lo + span.End // the window ends inside it
-		}
+		span, ok = secretValue(w, at, key, marked)
 	case top&tName != 0:
 		span, ok = nameValue(w, at, marked)
 	case top&tAddress != 0:

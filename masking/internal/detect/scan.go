@@ -20,6 +20,7 @@ type Scanner struct {
 	Spans []Span // found so far; the last ones may still give way to a better one
 
 	floor  int // spans before it are not ours
+	window int // end of the last view
 	secret int // end of a secret that the window cut off, or 0
 }
 
@@ -81,8 +82,8 @@ func (s *Scanner) Shift(n int) {
 
 // view is the window around anchor i, the anchor's place in it, and its own place in the text.
 func (s *Scanner) view(i int) (w string, at, lo int) {
-	lo = max(0, i-Behind)
-	return s.Text[lo:min(len(s.Text), i+Ahead)], i - lo, lo
+	lo, s.window = max(0, i-Behind), min(len(s.Text), i+Ahead)
+	return s.Text[lo:s.window], i - lo, lo
 }
 
 type recogniser func(w string, at int) (Span, bool)
@@ -101,6 +102,9 @@ func (s *Scanner) try(i int, find recogniser) int {
 func (s *Scanner) hit(span Span, lo int) int {
 	span.Start += lo
 	span.End += lo
+	if span.Kind == Secret && span.End == s.window {
+		s.secret = span.End
+	}
 	n := len(s.Spans)
 	for n > s.floor && s.Spans[n-1].End > span.Start {
 		if !span.beats(s.Spans[n-1]) {

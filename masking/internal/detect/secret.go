@@ -102,7 +102,7 @@ func token(w string, start, end int) (Span, bool) {
 			return Span{start, stop, Secret, Shape, declared}, true
 		}
 	}
-	if start > 7 && hasFold(w[start-7:], "bearer ") && stop-start >= 8 {
+	if start >= 7 && hasFold(w[start-7:], "bearer ") && stop-start >= 8 {
 		return Span{start, stop, Secret, Context, declared}, true
 	}
 	return Span{}, false
