@@ -23,10 +23,13 @@ import (
 	"syscall"
 )
 
-func main() {
+func main() { os.Exit(process()) }
+
+// process is the whole program: a first signal lets it finish what it is at.
+func process() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 }
 
 const (
@@ -73,7 +76,7 @@ func verbs() []verb {
 	}
 }
 
-// run is main without the process around it.
+// run is the program without the process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	v, rest, err := findVerb(args)
 	if err == nil {

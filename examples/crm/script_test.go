@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"os"
 	"testing"
 
@@ -12,7 +11,7 @@ import (
 // main in a process of its own.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"crm": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		"crm": func() { os.Exit(process()) },
 	})
 }
 
@@ -39,7 +38,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
 			"serve":  serveCmd,
-			"stop":   stopCmd,
+			"halt":   haltCmd,
 			"signin": signinCmd,
 			"get":    getCmd,
 			"post":   postCmd,

@@ -55,7 +55,7 @@ func serveCmd(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Value(visitorsKey{}).(visitors)["server"] = &http.Client{Transport: server{cmd.Process, stopped}}
 }
 
-// server lets stop find the running process through the script's values.
+// server lets halt find the running process through the script's values.
 type server struct {
 	process *os.Process
 	stopped chan error
@@ -65,8 +65,8 @@ func (server) RoundTrip(*http.Request) (*http.Response, error) {
 	return nil, errors.New("not a browser")
 }
 
-// stop ends the server in the orderly way.
-func stopCmd(ts *testscript.TestScript, neg bool, args []string) {
+// halt ends the server in the orderly way. (stop is testscript's own: it ends the script.)
+func haltCmd(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(visitorsKey{}).(visitors)["server"].Transport.(server)
 	ts.Check(s.process.Signal(os.Interrupt))
 	select {
