@@ -103,7 +103,7 @@ func checkName(what, s string) error {
 	for _, c := range []byte(s) {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 		if !letter && !strings.ContainsRune("._-:", rune(c)) {
-			return fmt.Errorf("%w: %s has a character other than ASCII letters, digits and . _ : -", ErrInvalid, what)
+			return fmt.Errorf("%w: %s may hold only ASCII letters, digits and . _ : -", ErrInvalid, what)
 		}
 	}
 	return nil
