@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/confide-go/confide/masking"
+	"github.com/confide-go/confide/masking/internal/detect"
 )
 
 // seed adds the inputs of a golden table, and fails where there are none.
@@ -67,6 +68,7 @@ func FuzzText(f *testing.F) {
 	seedTexts(f, func(s string) { f.Add(s) })
 	f.Fuzz(func(t *testing.T, s string) {
 		finds := masking.Find(s)
+		require.Equal(t, len(finds) == 0, detect.Clean(s), "Find and Clean differ")
 		masked := masking.Text(s)
 		require.True(t, utf8.ValidString(masked))
 		at, rest := 0, masked
@@ -105,10 +107,10 @@ func valid(s string) string {
 func FuzzStream(f *testing.F) {
 	seedTexts(f, func(s string) { f.Add(s, uint16(7), uint16(3)) })
 	f.Fuzz(func(t *testing.T, s string, pad, cut uint16) {
-		s = strings.Repeat("无事发生，", int(pad)%300) + s + strings.Repeat("x", int(pad)%700)
+		s = strings.Repeat("无事发生，", int(pad)%90) + s + strings.Repeat("x", int(pad)%700)
 		want := masking.Policy{}.Text(context.Background(), s)
 		at := int(cut) % (len(s) + 1)
-		for _, size := range []int{1, 97, 4096} {
+		for _, size := range []int{67, 1024} {
 			require.Equal(t, want, written(t, size, s[:at], s[at:]), "cut at %d, chunks of %d", at, size)
 		}
 		read, err := io.ReadAll(masking.Policy{}.NewReader(context.Background(), iotest.HalfReader(strings.NewReader(s))))
