@@ -67,7 +67,6 @@ type node struct {
 	elem   *node
 	key    *node
 	fields []fieldNode
-	opaque bool // nothing in this type can be masked
 }
 
 type fieldNode struct {
