@@ -81,6 +81,12 @@ func isTransient(err error) bool {
 	return false
 }
 
+// isCreated tells PostgreSQL's "this relation, or type, is there already".
+func isCreated(err error) bool {
+	var state interface{ SQLState() string }
+	return errors.As(err, &state) && (state.SQLState() == "42P07" || state.SQLState() == "42710")
+}
+
 const attempts = 10
 
 // within runs f in a transaction of its own and repeats it while the failure is

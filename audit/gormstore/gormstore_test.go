@@ -1,6 +1,7 @@
 package gormstore_test
 
 import (
+	"errors"
 	"sync"
 	"testing"
 
@@ -25,19 +26,26 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// Many processes of one release start at the same moment, on an empty database.
 func TestOpenIsIdempotentAndConcurrent(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
-		var wg sync.WaitGroup
-		errs := make([]error, 4)
-		for i := range errs {
-			wg.Go(func() { _, errs[i] = gormstore.Open(t.Context(), db.DB) })
-		}
-		wg.Wait()
-		for _, err := range errs {
+		for range 2 {
+			fresh := testdb.New(t, db.Engine)
+			start := make(chan struct{})
+			errs := make([]error, 4)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() {
+					<-start
+					_, errs[i] = gormstore.Open(t.Context(), fresh.DB)
+				})
+			}
+			close(start)
+			wg.Wait()
+			require.NoError(t, errors.Join(errs...))
+			_, err := gormstore.Open(t.Context(), fresh.DB)
 			require.NoError(t, err)
 		}
-		_, err := gormstore.Open(t.Context(), db.DB)
-		require.NoError(t, err)
 	})
 }
 

@@ -100,11 +100,11 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // create runs one statement that does nothing if its object exists. PostgreSQL
-// reports a duplicate when another process creates it at the same moment; then
-// the second attempt finds it.
+// reports one of three errors when another process creates it at the same
+// moment; then the second attempt finds it.
 func (s *Store) create(ctx context.Context, statement string) (err error) {
 	for range attempts {
-		if _, err = s.pool.ExecContext(ctx, statement); err == nil || !(isTransient(err) || s.isDuplicate(err)) {
+		if _, err = s.pool.ExecContext(ctx, statement); err == nil || !(isTransient(err) || s.isDuplicate(err) || isCreated(err)) {
 			return err
 		}
 	}
