@@ -37,6 +37,10 @@ type hammerJob struct {
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(hammerEnv); text != "" {
+		go func() { // a worker must not outlive the test that started it
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
 		if err := hammerWorker(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -134,6 +138,8 @@ func startWorker(t *testing.T, job hammerJob) *worker {
 	var stderr strings.Builder
 	w.cmd.Stderr = &stderr
 	out, err := w.cmd.StdoutPipe()
+	require.NoError(t, err)
+	_, err = w.cmd.StdinPipe() // it ends with this process, however that ends
 	require.NoError(t, err)
 	require.NoError(t, w.cmd.Start())
 	go func() {
