@@ -355,7 +355,7 @@ func TestBoundariesDependOnKeysAlone(t *testing.T) {
 		return n
 	}
 	big := run(t, r).Tables[0]
-	require.Greater(t, big.Chunks, 4)
+	require.Greater(t, big.Chunks, 2) // 3 MB, and a boundary is all but certain soon after each MB
 	require.Greater(t, big.Bytes/int64(big.Chunks), int64(256<<10), "objects worth their overhead")
 	require.Less(t, big.Bytes/int64(big.Chunks), int64(2<<20), "and not too much memory")
 	exec(t, poolOf(t, db), "UPDATE big SET body = 'changed' WHERE id = 10000")
