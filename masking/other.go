@@ -262,16 +262,19 @@ func appendChat(dst []byte, s string, p Profile) []byte {
 	n := grapheme.Count(s, maxNameClusters)
 	size, first := grapheme.Next(s)
 	last := strings.TrimRightFunc(s, unicode.IsSpace)
-	if p != Log && n == 5 && strings.HasPrefix(s[size:], "***") && showable(first, size) {
+	if end := s[size:]; p != Log && n == 5 && len(end) == 4 && strings.HasPrefix(end, "***") && isPlain(end[3]) && showable(first, size) {
 		return append(dst, s...) // masked already
 	}
 	if n < 6 || n >= maxNameClusters || p == Log || !showable(first, size) {
 		return append(dst, "***"...)
 	}
 	c := last[len(last)-1]
-	if c-'0' > 9 && !isLetter(c) {
+	if !isPlain(c) {
 		return append(dst, "***"...)
 	}
 	dst = append(append(dst, s[:size]...), "***"...)
 	return append(dst, c)
 }
+
+// isPlain reports an ASCII letter or digit.
+func isPlain(c byte) bool { return c-'0' <= 9 || isLetter(c) }
