@@ -67,6 +67,21 @@ func validDataSet(name string) bool {
 
 // loadKeys opens the repository's keys from either copy; nil if the store is empty.
 func (r *Repository) loadKeys(ctx context.Context) (*keyring, error) {
+	ring, err := r.readKeys(ctx)
+	if !errors.As(err, new(keyless)) {
+		return ring, err
+	}
+	// Another process may be making the repository: the keys are its first object,
+	// so that whatever was seen of it comes after them.
+	return r.readKeys(ctx)
+}
+
+// keyless is the error of a store that has objects and no keys.
+type keyless struct{ error }
+
+func (k keyless) Unwrap() error { return k.error }
+
+func (r *Repository) readKeys(ctx context.Context) (*keyring, error) {
 	var rings []*keyring
 	var failed error
 	for _, key := range []string{keysFirst, keysSecond} {
@@ -101,7 +116,7 @@ func (r *Repository) refuseKeyless(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("backup: list the store: %w", err)
 		}
-		return fmt.Errorf("%w: %s and %s are missing, but there is %s; bring one of them back from another copy", ErrDamaged, keysFirst, keysSecond, o.Key)
+		return keyless{fmt.Errorf("%w: %s and %s are missing, but there is %s; bring one of them back from another copy", ErrDamaged, keysFirst, keysSecond, o.Key)}
 	}
 	return nil
 }

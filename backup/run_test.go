@@ -299,6 +299,7 @@ func TestOfRunsAtOnceOneWins(t *testing.T) {
 				return nil
 			}}
 			results[i] = crashedRun(t, w, kek, sourceOf(t, db))
+			once() // one that fails early must not keep the others waiting
 		})
 	}
 	all.Wait()
