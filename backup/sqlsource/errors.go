@@ -1,6 +1,7 @@
 package sqlsource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,6 +29,15 @@ func withoutValues(err error) error {
 			return fmt.Errorf("%s (error %d)", my.Message, my.Number)
 		}
 		return fmt.Errorf("the server refused with error %d", my.Number)
+	}
+	return err
+}
+
+// cancelled gives the reason why a statement ended: drivers have words of their
+// own for it, SQLite's says "interrupted".
+func cancelled(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func (postgres) rows(ctx context.Context, s *session, t *table, ordered bool) it
 	return func(yield func(backup.Row, error) bool) {
 		err := s.pgx(func(conn *pgx.Conn) error { return pgScan(ctx, conn, t, query, yield) })
 		if err != nil {
-			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, withoutValues(err)))
+			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, cancelled(ctx, withoutValues(err))))
 		}
 	}
 }

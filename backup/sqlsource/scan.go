@@ -13,7 +13,7 @@ import (
 func (s *session) scan(ctx context.Context, t *table, query string, f func(row []byte, column int, v any) ([]byte, error)) iter.Seq2[backup.Row, error] {
 	return func(yield func(backup.Row, error) bool) {
 		if err := s.scanTo(ctx, t, query, f, yield); err != nil {
-			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, withoutValues(err)))
+			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, cancelled(ctx, withoutValues(err))))
 		}
 	}
 }
