@@ -247,6 +247,7 @@ func TestUnknownLoginTakesAsLong(t *testing.T) {
 	}
 	known := fastest("jane@example.com")
 	for _, login := range []string{"nobody@example.com", "left@example.com", "nohash@example.com"} {
-		require.Greater(t, fastest(login), known/2, login)
+		// Without the decoy it is a hundredth; on a busy machine a half proves nothing.
+		require.Greater(t, fastest(login), known/10, login)
 	}
 }
