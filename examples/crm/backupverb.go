@@ -47,7 +47,7 @@ func (a *app) repositories(ctx context.Context) (data, keys *backup.Repository, 
 
 // backupRun is the verb `backup run`.
 func backupRun(ctx context.Context, c *command) error {
-	return withApp(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
 		if err := a.finishErasures(ctx); err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func copyKeys(ctx context.Context, keys *backup.Repository) error {
 
 // backupList is the verb `backup list`.
 func backupList(ctx context.Context, c *command) error {
-	return withApp(operatorFor(ctx, "backup list"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "backup list"), c, func(ctx context.Context, a *app) error {
 		data, _, err := a.repositories(ctx)
 		if err != nil {
 			return err
@@ -104,7 +104,7 @@ func backupVerify(ctx context.Context, c *command) error {
 	if err != nil {
 		return err
 	}
-	return withApp(operatorFor(ctx, "backup verify"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "backup verify"), c, func(ctx context.Context, a *app) error {
 		data, keys, err := a.repositories(ctx)
 		if err != nil {
 			return found(err, backup.ErrDamaged)
@@ -176,6 +176,14 @@ func withApp(ctx context.Context, c *command, work func(context.Context, *app) e
 		return err
 	}
 	return errors.Join(work(ctx, a), a.close())
+}
+
+// withExisting is withApp for verbs that look at data or make something of it.
+func withExisting(ctx context.Context, c *command, work func(context.Context, *app) error) error {
+	if err := c.existing(); err != nil {
+		return err
+	}
+	return withApp(ctx, c, work)
 }
 
 // existing refuses a data folder that is not there: a check of nothing must not

@@ -12,10 +12,7 @@ func auditVerify(ctx context.Context, c *command) error {
 	if len(c.args) > 0 {
 		return fmt.Errorf("%w: audit verify takes no arguments", errUsage)
 	}
-	if err := c.existing(); err != nil {
-		return err
-	}
-	return withApp(operatorFor(ctx, "audit verify"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "audit verify"), c, func(ctx context.Context, a *app) error {
 		ok, err := a.verifyLog(ctx, c)
 		if err == nil && !ok {
 			err = fmt.Errorf("%w: the audit log is not what was written", errFound)
@@ -50,10 +47,7 @@ func doctor(ctx context.Context, c *command) error {
 	if len(c.args) > 0 {
 		return fmt.Errorf("%w: doctor takes no arguments", errUsage)
 	}
-	if err := c.existing(); err != nil {
-		return err
-	}
-	return withApp(operatorFor(ctx, "doctor"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "doctor"), c, func(ctx context.Context, a *app) error {
 		findings, err := a.vault.Doctor(ctx, a.db)
 		if err != nil {
 			return err

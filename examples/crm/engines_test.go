@@ -84,7 +84,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"backup", "verify", "one"}, exitUsage, "give the number of one snapshot"},
 		{[]string{"subject", "erase"}, exitUsage, "takes the id of one customer"},
 		{[]string{"backup", "list", "-data", t.TempDir(), "-db", "oracle://x"}, exitUsage, "-db begins with postgres://, mysql:// or sqlite://"},
-		{[]string{"backup", "list", "-data", t.TempDir(), "-log", "loud"}, exitUsage, "-log is debug, info, warn or error"},
+		{[]string{"import", "-data", t.TempDir(), "-log", "loud", "employees", "demo/employees.csv"}, exitUsage, "-log is debug, info, warn or error"},
 	} {
 		var out bytes.Buffer
 		require.Equal(t, test.code, run(context.Background(), test.args, &out, &out), "%v: %s", test.args, &out)

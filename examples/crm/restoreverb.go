@@ -34,7 +34,7 @@ func backupRestore(ctx context.Context, c *command) error {
 	if err := os.RemoveAll(string(partial)); err != nil {
 		return fmt.Errorf("remove what an earlier restore left: %w", err)
 	}
-	return withApp(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
 		if err := a.restore(ctx, c, id, partial); err != nil {
 			return errors.Join(found(err, backup.ErrDamaged), os.RemoveAll(string(partial)))
 		}

@@ -16,11 +16,8 @@ func subjectErase(ctx context.Context, c *command) error {
 	if len(c.args) != 1 || c.args[0] == "" {
 		return fmt.Errorf("%w: subject erase takes the id of one customer", errUsage)
 	}
-	if err := c.existing(); err != nil {
-		return err
-	}
 	subject := "customer:" + c.args[0]
-	return withApp(operatorFor(ctx, "subject erase"), c, func(ctx context.Context, a *app) error {
+	return withExisting(operatorFor(ctx, "subject erase"), c, func(ctx context.Context, a *app) error {
 		state, err := a.vault.Subject(ctx, a.db, subject)
 		if err != nil {
 			return err

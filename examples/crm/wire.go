@@ -176,9 +176,10 @@ func actor(ctx context.Context) audit.Actor {
 
 // operator is the person at the command line. Whoever holds the data folder and
 // the key file is asked for a reason, not for a right; the log has both.
-func operatorFor(ctx context.Context, verb string) context.Context { return operator(ctx, "crm "+verb) }
-
 func operator(ctx context.Context, reason string) context.Context {
 	ctx = who.With(ctx, who.Who{ID: "operator", Tenant: book.Tenant, Channel: "cli"})
 	return rbac.System(ctx, reason)
 }
+
+// operatorFor is the operator at work on a verb.
+func operatorFor(ctx context.Context, verb string) context.Context { return operator(ctx, "crm "+verb) }
