@@ -72,3 +72,9 @@ func (s *Stack) Index(ctx context.Context, tenant, field, norm, region, value st
 	}
 	return keys.blind(tenant, &indexField{of: &sealedField{logical: field}, norm: n}, region, []byte(value))
 }
+
+// OpenBox opens a cell under a primitive and associated data of the caller's.
+func OpenBox(primitive tink.AEAD, box, aad []byte) ([]byte, error) {
+	k := &subjectKey{aead: primitive}
+	return k.decrypt(box, aad)
+}

@@ -3,6 +3,7 @@ package privacy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -41,17 +42,31 @@ func (k *subjectKey) unwrap() (tink.AEAD, error) {
 }
 
 func (k *subjectKey) open(box []byte, at place) ([]byte, error) {
+	b, err := k.decrypt(box, at.aad())
+	switch {
+	case errors.Is(err, errMoved):
+		return nil, fmt.Errorf("%w: %s of row %s was damaged, or moved here from another row, field, person or tenant", ErrUnreadable, at.field.logical, at.row)
+	case err != nil:
+		return nil, fmt.Errorf("%w (%s of row %s)", err, at.field.logical, at.row)
+	}
+	return b, nil
+}
+
+// errMoved is what a ciphertext gives in the wrong place. A damaged one looks the same.
+var errMoved = fmt.Errorf("%w: the ciphertext does not belong here", ErrUnreadable)
+
+func (k *subjectKey) decrypt(box, aad []byte) ([]byte, error) {
 	body, err := cellBody(box)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%s of row %s)", err, at.field.logical, at.row)
+		return nil, err
 	}
 	primitive, err := k.unwrap()
 	if err != nil {
 		return nil, err
 	}
-	b, err := primitive.Decrypt(body, at.aad())
+	b, err := primitive.Decrypt(body, aad)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s of row %s was damaged, or moved here from another row, field, person or tenant", ErrUnreadable, at.field.logical, at.row)
+		return nil, errMoved
 	}
 	return b, nil
 }
