@@ -58,6 +58,9 @@ func parseMarked(t testing.TB, line string) labelled {
 		if !marked {
 			return d
 		}
+		for strings.HasPrefix(rest, "[") { // [[[ip:…]]] is a value in brackets
+			d.text, rest = d.text+"[", rest[1:]
+		}
 		body, after, closed := strings.Cut(rest, "]]")
 		require.True(t, closed, "no ]] in %s", line)
 		name, value, ok := strings.Cut(body, ":")
