@@ -261,14 +261,18 @@ func (w *walker) mapRow(m map[string]any) {
 }
 
 func (w *walker) placeOf(values map[string]any) (place, bool) {
+	at := place{}
+	if subject := idText(values[w.s.main.subject.DBName]); subject != "" {
+		at.subject = w.s.main.kind + ":" + subject
+	}
 	ids := make([]string, len(w.s.main.pk))
 	for i, f := range w.s.main.pk {
 		if ids[i] = idText(values[f.DBName]); ids[i] == "" {
-			return place{}, false
+			return at, false
 		}
 	}
-	subject := idText(values[w.s.main.subject.DBName])
-	return place{row: joinRowID(ids), subject: w.s.main.kind + ":" + subject}, subject != ""
+	at.row = joinRowID(ids)
+	return at, at.subject != ""
 }
 
 // children binds what Joins loaded into the fields of a row.

@@ -40,12 +40,22 @@ type place struct {
 	subject string
 }
 
-func (p place) aad() []byte { return cellAAD(p.tenant, p.field.logical, p.row, p.subject) }
+// aad is the associated data. No row has the empty id, so a value with bind=column opens as no other kind.
+func (p place) aad() []byte {
+	return cellAAD(p.tenant, p.field.logical, p.boundRow(), p.subject)
+}
+
+func (p place) boundRow() string {
+	if p.field.anyRow {
+		return ""
+	}
+	return p.row
+}
 
 // is compares what the associated data holds.
 func (p place) is(q place) bool {
 	return p.field != nil && q.field != nil && p.field.logical == q.field.logical &&
-		p.tenant == q.tenant && p.row == q.row && p.subject == q.subject
+		p.tenant == q.tenant && p.boundRow() == q.boundRow() && p.subject == q.subject
 }
 
 func plainCell(b []byte) *cell {

@@ -230,7 +230,7 @@ func (c *creation) collectRow(rv reflect.Value) error {
 			continue
 		}
 		id, ok := c.m.rowID(c.stmt.Context, rv)
-		if !ok {
+		if !ok && !c.m.anyRow {
 			return c.m.missingID()
 		}
 		subject, ok := c.m.subjectID(c.stmt.Context, rv)
@@ -321,7 +321,10 @@ func (c *creation) collectMap(row *creationRow, values map[string]any) error {
 			continue
 		}
 		at, ok := w.placeOf(values)
-		if !ok {
+		switch {
+		case !ok && c.m.anyRow && at.subject == "":
+			return c.m.missingSubject()
+		case !ok && !c.m.anyRow:
 			return c.m.missingID()
 		}
 		if c.m.tenant != nil && idText(values[c.m.tenant.DBName]) != c.sealing.tenant {
@@ -406,6 +409,44 @@ func (c *creation) store() {
 func isZeroIndex(ctx context.Context, x *indexField, rv reflect.Value) bool {
 	_, zero := x.field.ValueOf(ctx, rv)
 	return zero
+}
+
+// afterCreate tells the values of rows that the database numbered which row they are in: the gate and the
+// record of a reveal name it.
+func (v *Vault) afterCreate(db *gorm.DB) {
+	v.afterWrite(db)
+	if db.Error != nil || db.DryRun || db.Statement.Schema == nil {
+		return
+	}
+	m := v.reg.Load().byType[db.Statement.Schema.ModelType]
+	if m == nil || !m.anyRow {
+		return
+	}
+	rv := structOf(db.Statement.ReflectValue)
+	if rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
+		m.nameRow(db.Statement.Context, rv)
+		return
+	}
+	for i := range rv.Len() {
+		m.nameRow(db.Statement.Context, structOf(rv.Index(i)))
+	}
+}
+
+func (m *model) nameRow(ctx context.Context, rv reflect.Value) {
+	if !rv.IsValid() || rv.Type() != m.typ {
+		return
+	}
+	row, ok := m.rowID(ctx, rv)
+	if !ok {
+		return
+	}
+	for _, f := range m.sealed {
+		if c := f.get(ctx, rv); c != nil && c.state == stateBound && c.at.row == "" {
+			named := *c
+			named.at.row = row
+			f.set(ctx, rv, &named)
+		}
+	}
 }
 
 // afterWrite binds what RETURNING read back.

@@ -24,7 +24,7 @@
 // # What you must supply
 //
 // A key-encryption key: package keyfile or a key management service. A Gate and a Recorder, or their named
-// absence, AllowAll and Discard. Primary keys that the program generates. A context on every statement if
+// absence, AllowAll and Discard. Primary keys that the program generates (or bind=column, below). A context on every statement if
 // there are tenants.
 //
 // # Tags
@@ -36,6 +36,9 @@
 //	                               renaming the Go type or the column
 //	privacy:"of=Phone,norm=phone"  on an Index: the field, and which spellings find each other: exact, text,
 //	                               email, phone; gorm:"uniqueIndex" makes values unique
+//	privacy:"bind=column"          on the primary key: give up the binding to the row, so that the database may number
+//	                               the rows; the model then needs a subject= on another field, and values can be
+//	                               moved unnoticed between rows of one person, in the same field
 //	privacy:"tenant"               the column that names the row's tenant; it must match the context's
 //
 // # Absent, NULL, empty

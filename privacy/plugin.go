@@ -19,7 +19,7 @@ func (v *Vault) Initialize(db *gorm.DB) error {
 	cb := db.Callback()
 	return errors.Join(
 		cb.Create().Before("gorm:create").After("gorm:save_before_associations").Register("confide:privacy:create", v.guard(v.beforeCreate)),
-		cb.Create().After("gorm:create").Register("confide:privacy:created", v.afterWrite),
+		cb.Create().After("gorm:create").Register("confide:privacy:created", v.afterCreate),
 		cb.Create().After("*").Register("confide:privacy:end:create", v.endTransaction),
 		cb.Update().Before("gorm:update").After("gorm:save_before_associations").Register("confide:privacy:update", v.guard(v.beforeUpdate)),
 		cb.Update().After("gorm:update").Register("confide:privacy:updated", v.afterWrite),

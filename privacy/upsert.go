@@ -1,6 +1,7 @@
 package privacy
 
 import (
+	"slices"
 	"strings"
 
 	"gorm.io/gorm/clause"
@@ -150,7 +151,11 @@ func (c *creation) guard(f *sealedField, renew bool) clause.Assignment {
 	same := map[string]bool{}
 	var sql []string
 	var vars []any
-	for _, k := range append(append([]*schema.Field(nil), c.m.pk...), c.m.subject) {
+	keys := []*schema.Field{c.m.subject}
+	if !c.m.anyRow {
+		keys = append(slices.Clone(c.m.pk), c.m.subject)
+	}
+	for _, k := range keys {
 		if !same[k.DBName] {
 			same[k.DBName] = true
 			sql = append(sql, "? = ?")
