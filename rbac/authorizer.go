@@ -122,6 +122,10 @@ func (a *Authorizer) register(r Resource, attrs map[string]kind) error {
 	if !word(res.name) || a.resources[res.name] != nil || a.tables[strings.ToLower(res.table)] != nil {
 		return fmt.Errorf("rbac: resource %q (table %s): name and table must be new, the name a lower-case word; set Resource.Name", res.name, res.table)
 	}
+	if len(a.resources) == maxResources {
+		return fmt.Errorf("rbac: Config.Resources holds more than %d", maxResources)
+	}
+	res.number = uint16(len(a.resources))
 	lang, err := newLanguage(res, attrs)
 	if err != nil {
 		return err

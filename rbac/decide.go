@@ -39,9 +39,13 @@ func (s *snapshot) decide(e *env, res *resource, action string) (bool, *rule) {
 			return false, nil
 		}
 	}
+	number, known := s.actions[action]
+	if !known {
+		return false, nil
+	}
 	allowed, by := false, (*rule)(nil)
 	for _, role := range e.who.roles.ids {
-		for _, r := range s.rules[ruleKey{role, res, action}] {
+		for _, r := range s.roleRules(role, res, number) {
 			if r.Effect == Allow {
 				allowed = allowed || r.cond.eval(e) == yes
 			} else if by == nil && r.cond.eval(e) != no {

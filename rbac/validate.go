@@ -107,7 +107,14 @@ func (b *builder) addRule(r Rule) error {
 		if slices.Contains(r.Actions[:i], action) {
 			return badPolicy("rule %q names the action %s twice", r.ID, action)
 		}
-		key := ruleKey{role, res, action}
+		number, ok := b.actions[action]
+		if !ok {
+			if number = uint64(len(b.actions)); number == maxActions {
+				return badPolicy("rule %q: the policy names more than %d actions", r.ID, maxActions)
+			}
+			b.actions[action] = number
+		}
+		key := keyOfRule(role, res, number)
 		b.rules[key] = append(b.rules[key], compiled)
 	}
 	b.ordered = append(b.ordered, compiled)
