@@ -16,6 +16,7 @@ type sealing struct {
 	ctx    context.Context
 	tenant string
 	jobs   []*sealJob
+	fresh  bool // the persons are probably new
 }
 
 type sealJob struct {
@@ -52,7 +53,7 @@ func (s *sealing) run(db *gorm.DB) error {
 	if len(subjects) == 0 {
 		return nil
 	}
-	keys, own, err := s.v.ring.sealingKeys(s.ctx, db, s.tenant, subjects)
+	keys, own, err := s.v.ring.sealingKeys(s.ctx, db, s.tenant, subjects, s.fresh)
 	if err != nil {
 		return err
 	}
@@ -133,7 +134,8 @@ func (v *Vault) beforeCreate(db *gorm.DB) error {
 	if err != nil {
 		return err
 	}
-	c := &creation{m: m, stmt: stmt, sealing: sealing{v: v, ctx: stmt.Context, tenant: tenant}}
+	_, upsert := stmt.Clauses["ON CONFLICT"]
+	c := &creation{m: m, stmt: stmt, sealing: sealing{v: v, ctx: stmt.Context, tenant: tenant, fresh: m.subjectIsRow() && !upsert}}
 	if err := c.collect(); err != nil {
 		return err
 	}

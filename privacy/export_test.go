@@ -54,7 +54,7 @@ func (s *Stack) Open(ctx context.Context, tenant, field, row, subject string, bo
 }
 
 func (s *Stack) Seal(ctx context.Context, tenant, field, row, subject string, value []byte) ([]byte, error) {
-	_, keys, err := s.ring.sealingKeys(ctx, nil, tenant, []string{subject})
+	_, keys, err := s.ring.sealingKeys(ctx, nil, tenant, []string{subject}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -77,4 +77,18 @@ func (s *Stack) Index(ctx context.Context, tenant, field, norm, region, value st
 func OpenBox(primitive tink.AEAD, box, aad []byte) ([]byte, error) {
 	k := &subjectKey{aead: primitive}
 	return k.decrypt(box, aad)
+}
+
+func MakePersonKey(with tink.AEAD, ad []byte) (tink.AEAD, []byte, error) {
+	return makePersonKey(with, ad)
+}
+
+func ReadPersonKey(wrapped []byte, with tink.AEAD, ad []byte) (tink.AEAD, error) {
+	return readPersonKey(wrapped, with, ad)
+}
+
+// IsPlainPersonKey reports whether b is read without Tink's reader.
+func IsPlainPersonKey(b []byte) bool {
+	_, _, ok := cutKeyset(b)
+	return ok
 }

@@ -3,8 +3,7 @@ package privacy
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
-	"strings"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -109,49 +108,13 @@ func (t tableKeys) Load(ctx context.Context, db *gorm.DB, names []KeyName, hold 
 	for tenant, ids := range subjects {
 		for len(ids) > 0 {
 			n := min(len(ids), keyChunk)
-			if err := t.loadSubjects(ctx, c, tenant, ids[:n], lock, &out); err != nil {
+			if err := c.loadSubjects(ctx, tenant, ids[:n], hold, &out); err != nil {
 				return nil, err
 			}
 			ids = ids[n:]
 		}
 	}
 	return out, nil
-}
-
-func (t tableKeys) loadSubjects(ctx context.Context, c conn, tenant string, ids []string, lock string, out *[]StoredKey) error {
-	var list any = ids
-	in := "IN ?"
-	if c.dialect() == "postgres" {
-		list, in = textArray(ids), "= ANY(?::text[])" // one statement to prepare, however many ids
-	}
-	text := "SELECT subject, version, wrapped, erased_at FROM confide_subject_keys WHERE tenant = ? AND subject " + in
-	if lock != "" {
-		text += " ORDER BY subject" + lock // locks are taken in the one order
-	}
-	return c.query(ctx, func(r *sql.Rows) error {
-		k := StoredKey{KeyName: KeyName{Tenant: tenant, Purpose: purposeData}}
-		var erased int64
-		if err := r.Scan(&k.Subject, &k.Version, &k.Wrapped, &erased); err != nil {
-			return err
-		}
-		if erased != 0 {
-			k.Erased = time.UnixMilli(erased).UTC()
-		}
-		*out = append(*out, k)
-		return nil
-	}, text, tenant, list)
-}
-
-// textArray is PostgreSQL's text[].
-type textArray []string
-
-func (a textArray) Value() (driver.Value, error) {
-	escape := strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-	parts := make([]string, len(a))
-	for i, s := range a {
-		parts[i] = `"` + escape.Replace(s) + `"`
-	}
-	return "{" + strings.Join(parts, ",") + "}", nil
 }
 
 // shareLock keeps an erasure waiting until the transaction that seals with the key has ended. SQLite needs
@@ -179,20 +142,26 @@ func splitNames(names []KeyName) (tenants, subjects map[string][]string) {
 }
 
 func (t tableKeys) Add(ctx context.Context, db *gorm.DB, keys []StoredKey) error {
-	var tenants, subjects []any
+	var tenants []any
+	var subjects []StoredKey
 	now := t.now().UnixMilli()
 	for _, k := range keys {
 		if k.Subject == "" {
 			tenants = append(tenants, []any{k.Tenant, k.Purpose, k.Version, k.Wrapped, now})
 		} else {
-			subjects = append(subjects, []any{k.Tenant, k.Subject, k.Version, k.Wrapped, now, 0})
+			subjects = append(subjects, k)
 		}
 	}
 	c := conn{db}
 	if err := insertNew(ctx, c, "confide_tenant_keys (tenant, purpose, version, wrapped, created_at)", tenants); err != nil {
 		return err
 	}
-	return insertNew(ctx, c, "confide_subject_keys (tenant, subject, version, wrapped, created_at, erased_at)", subjects)
+	for chunk := range slices.Chunk(subjects, insertChunk) {
+		if _, err := c.insertSubjects(ctx, chunk, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // insertNew inserts the rows whose key is new. On MySQL an assignment of a column to itself, and not INSERT
