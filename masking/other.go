@@ -1,6 +1,7 @@
 package masking
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"unicode"
@@ -139,17 +140,18 @@ func appendIP(dst []byte, s string, p Profile) []byte {
 	if err != nil {
 		return append(dst, fixed...)
 	}
-	text := prefix.Addr().String()
+	var buf [48]byte
+	text := prefix.Addr().AppendTo(buf[:0])
 	if addr.Is4() {
 		for range 4 - groups {
-			text = text[:strings.LastIndexByte(text, '.')]
+			text = text[:bytes.LastIndexByte(text, '.')]
 		}
 		return append(append(dst, text...), ".*.*"[:2*(4-groups)]...)
 	}
-	if text == "::" {
+	if string(text) == "::" {
 		return append(dst, "::*"...)
 	}
-	return append(append(dst, strings.TrimRight(text, ":")...), ":*"...)
+	return append(append(dst, bytes.TrimRight(text, ":")...), ":*"...)
 }
 
 // appendMaskedIP leaves an address alone that is masked already.

@@ -41,92 +41,6 @@ const (
 	lookFurther = 40
 )
 
-// trie holds the words backwards, as lists of siblings.
-type trie struct {
-	last  [1024]uint64 // characters of three bytes that end a word: a quick test
-	first [256]uint16
-	nodes []trieNode
-}
-
-type trieNode struct {
-	c           byte
-	child, next uint16
-	topic       topic
-}
-
-var words = buildTrie(topicWords)
-
-func buildTrie(lists []topicList) *trie {
-	t := &trie{nodes: make([]trieNode, 1, 1<<14)}
-	for _, l := range lists {
-		for word := range strings.FieldsSeq(l.words) {
-			t.add(strings.Map(plain, word), l.topic)
-		}
-	}
-	return t
-}
-
-func plain(r rune) rune {
-	if r < utf8.RuneSelf {
-		return rune(lower(byte(r)))
-	}
-	return r
-}
-
-func (t *trie) add(word string, top topic) {
-	if r, size := utf8.DecodeLastRuneInString(word); size == 3 {
-		t.last[r>>6] |= 1 << (r & 0x3F)
-	}
-	at := &t.first[word[len(word)-1]]
-	for i := len(word) - 1; ; i-- {
-		for *at != 0 && t.nodes[*at].c != word[i] {
-			at = &t.nodes[*at].next
-		}
-		if *at == 0 {
-			t.nodes = append(t.nodes, trieNode{c: word[i]})
-			*at = uint16(len(t.nodes) - 1) // nodes has room: at stays valid
-		}
-		n := *at
-		if i == 0 {
-			t.nodes[n].topic |= top
-			return
-		}
-		at = &t.nodes[n].child
-	}
-}
-
-// hanEnd reports whether a word can end with the character before w[end:].
-func (t *trie) hanEnd(w string, end int) bool {
-	return end >= 3 && t.last[int(w[end-3]&0xF)<<6|int(w[end-2]&0x3F)]>>(w[end-1]&0x3F)&1 != 0
-}
-
-// endingAt returns the topic and length of the longest word that ends at w[:end].
-func (t *trie) endingAt(w string, end int) (top topic, size int) {
-	if c := w[end-1]; c >= utf8.RuneSelf {
-		if !t.hanEnd(w, end) {
-			return 0, 0
-		}
-	} else if end < len(w) && isLetter(c) && isLetter(w[end]) && lower(w[end]) != 's' && !isUpper(w[end]) {
-		return 0, 0 // inside an English word
-	}
-	n := t.first[lower(w[end-1])]
-	for i := end - 1; n != 0; {
-		node := &t.nodes[n]
-		if node.topic != 0 && wordBoundary(w, i, end) {
-			top, size = node.topic, end-i
-		}
-		if i--; i < 0 {
-			break
-		}
-		c := lower(w[i])
-		n = node.child
-		for n != 0 && t.nodes[n].c != c {
-			n = t.nodes[n].next
-		}
-	}
-	return top, size
-}
-
 // wordBoundary: an English word must not be a piece of a longer one. Chinese words have no boundaries.
 func wordBoundary(w string, start, end int) bool {
 	if start > 0 && isLetter(w[start]) && isLetter(w[start-1]) && !(isUpper(w[start]) && !isUpper(w[start-1])) {
@@ -143,25 +57,18 @@ func near(w string, end int) (nearest, all topic) {
 	text := false
 	stop := max(0, end-lookBack)
 	for i := end; i > stop; {
-		if c := w[i-1]; c < utf8.RuneSelf && !canEnd(w, i, c) || c >= utf8.RuneSelf && !words.hanEnd(w, i) {
-			if text && endsClause(w[:i]) {
-				return nearest, all
-			}
-			text = text || isLetter(c) || c >= utf8.RuneSelf
-			for i--; i > stop && c >= utf8.RuneSelf && !utf8.RuneStart(w[i]); i-- {
-			}
-			continue
-		}
-		if top, size := words.endingAt(w, i); size > 0 {
-			if nearest == 0 {
-				nearest = top
-				stop = max(stop, end-lookFurther)
-			}
-			all |= top
-			i -= size
-			continue
-		}
 		c := w[i-1]
+		if c < utf8.RuneSelf && canEnd(w, i, c) || c >= utf8.RuneSelf && words.hanEnd(w, i) {
+			if top, size := words.endingAt(w, i); size > 0 {
+				if nearest == 0 {
+					nearest = top
+					stop = max(stop, end-lookFurther)
+				}
+				all |= top
+				i -= size
+				continue
+			}
+		}
 		if text && endsClause(w[:i]) {
 			return nearest, all
 		}
@@ -180,7 +87,7 @@ func near(w string, end int) (nearest, all topic) {
 
 // canEnd reports whether a word can end with the ASCII byte c at w[:i]: most bytes are inside a word.
 func canEnd(w string, i int, c byte) bool {
-	if words.first[lower(c)] == 0 {
+	if !words.ends[c] {
 		return false
 	}
 	return i == len(w) || !isLetter(c) || !isLetter(w[i]) || isUpper(w[i]) || w[i] == 's'

@@ -50,6 +50,8 @@ func Rune(r rune) (value byte, script Script) {
 			return v, Numeral
 		}
 		return 0, None
+	case r > 0x1C59 && r < 0xA620, r > 0xABF9 && r < 0x10000: // no other script has its digits there
+		return 0, None
 	}
 	return decimal(r)
 }

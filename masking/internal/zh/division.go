@@ -13,10 +13,24 @@ const (
 
 var streetRunes = NewRunes("路街道巷弄号楼栋室镇乡村")
 
-var fakeTailSet, fakeWordSet = newSet(fakeTails), newSet(fakeWords)
+var (
+	fakeTailSet, fakeWordSet = newSet(fakeTails), newSet(fakeWords)
+
+	// quick tests: what ends a division anywhere, and what stands before the last character of a fake one
+	endRunes  = NewRunes("区區县縣旗市州盟")
+	fakeRunes = NewRunes(beforeLast(fakeTails))
+)
+
+func beforeLast(list string) string {
+	var b strings.Builder
+	for word := range strings.FieldsSeq(list) {
+		b.WriteString(word[len(word)-len("小区") : len(word)-len("区")])
+	}
+	return b.String()
+}
 
 // Division returns the length in bytes of the division s starts with: two to eight Han characters up to
-// the first of the given endings, or 0.
+// the first of the given endings, which are among endRunes, or 0.
 func Division(s, endings string) int {
 	const most = 8
 	n := 0
@@ -27,7 +41,7 @@ func Division(s, endings string) int {
 		if n++; n > most+1 {
 			return 0
 		}
-		if n < 2 || !strings.ContainsRune(endings, r) {
+		if n < 2 || !endRunes.Has(r) || !strings.ContainsRune(endings, r) {
 			if streetRunes.Has(r) {
 				return 0
 			}
@@ -43,13 +57,12 @@ func Division(s, endings string) int {
 }
 
 func fake(s string) bool {
-	if fakeWordSet.has(s) {
+	const two = len("小区")
+	if len(s) == two && fakeWordSet.has(s) {
 		return true
 	}
-	for _, n := range [...]int{len("小区"), len("住宅区")} {
-		if len(s) >= n && fakeTailSet.has(s[len(s)-n:]) {
-			return true
-		}
+	if before, _ := utf8.DecodeRuneInString(s[len(s)-two:]); !fakeRunes.Has(before) {
+		return false
 	}
-	return false
+	return fakeTailSet.has(s[len(s)-two:]) || len(s) >= len("住宅区") && fakeTailSet.has(s[len(s)-len("住宅区"):])
 }

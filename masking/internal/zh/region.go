@@ -1,6 +1,7 @@
 package zh
 
 import (
+	"math/bits"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -39,27 +40,47 @@ var (
 )
 
 // index holds words by their first character, the longest first.
-type index map[rune][]string
+type index struct {
+	first *Runes
+	rank  [1024]uint16 // characters of first before each of its words
+	words [][]string   // in the order of their first characters
+}
 
-func newIndex(list string) index {
-	x := index{}
+func newIndex(list string) *index {
+	x := &index{first: NewRunes(firstRunes(list))}
+	n := 0
+	for i, set := range x.first {
+		x.rank[i] = uint16(n)
+		n += bits.OnesCount64(set)
+	}
+	x.words = make([][]string, n)
 	for word := range strings.FieldsSeq(list) {
 		r, _ := utf8.DecodeRuneInString(word)
-		x[r] = append(x[r], word)
+		at := x.at(r)
+		x.words[at] = append(x.words[at], word)
 	}
-	for _, words := range x {
+	for _, words := range x.words {
 		slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
 	}
 	return x
 }
 
+// at is the place of the words that begin with r, which is one of first.
+func (x *index) at(r rune) int {
+	before := x.first[r>>6] & (1<<(r&0x3F) - 1)
+	return int(x.rank[r>>6]) + bits.OnesCount64(before)
+}
+
 // longest returns the length of the longest word that s begins with, or 0.
-func (x index) longest(s string) int {
+func (x *index) longest(s string) int {
 	if len(s) < 3 || s[0] < 0xE4 {
 		return 0
 	}
 	r, _ := utf8.DecodeRuneInString(s)
-	for _, word := range x[r] {
+	if !x.first.Has(r) {
+		return 0
+	}
+	for _, word := range x.words[x.at(r)] {
 		if strings.HasPrefix(s, word) {
 			return len(word)
 		}
@@ -85,7 +106,7 @@ func Province(s string) int { return region(s, provinceIndex, provinceTailIndex)
 // City returns the length in bytes of the prefecture s starts with, its tail included, or 0.
 func City(s string) int { return region(s, cityIndex, cityTailIndex) }
 
-func region(s string, names, tails index) int {
+func region(s string, names, tails *index) int {
 	n := names.longest(s)
 	if n == 0 {
 		return 0
