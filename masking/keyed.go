@@ -8,17 +8,7 @@ func appendKeyed(dst []byte, key, s string, p Policy, l Level) []byte {
 	if key == "" {
 		return appendText(dst, s, p, l)
 	}
-	text := key + ": " + s
-	from := len(text) - len(s)
-	out := from
-	for _, span := range detect.Append(nil, text) {
-		if span.End <= from {
-			continue
-		}
-		start := max(span.Start, from)
-		dst = appendValid(dst, text[out:start])
-		dst = p.appendSpan(dst, span, text[start:span.End], l)
-		out = span.End
-	}
-	return appendValid(dst, text[out:])
+	f := finds{scan: detect.Scanner{Text: key + ": " + s}}
+	f.scan.Spans = f.room[:0]
+	return f.append(dst, p, s, l)
 }

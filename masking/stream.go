@@ -101,11 +101,11 @@ func (w *Writer) mask(dst []byte, last bool) []byte {
 			break
 		}
 		dst = appendValid(dst, text[w.out:span.Start])
-		dst = w.p.appendSpan(dst, span, text[span.Start:span.End], w.level)
+		dst = w.p.appendSpan(dst, span.Kind, text[span.Start:span.End], w.level)
 		w.out = span.End
 		done++
 	}
-	w.scan.Spans = append(w.scan.Spans[:0], w.scan.Spans[done:]...)
+	w.scan.Settle(done)
 	if !last {
 		safe = runeStart(text, w.out, safe)
 	}

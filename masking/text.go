@@ -26,41 +26,71 @@ func (p Policy) text(s string, l Level) string {
 	if l == Full {
 		return toValid(s)
 	}
-	spans := detect.Append(nil, s)
-	if len(spans) == 0 {
-		return toValid(s)
+	f := finds{scan: detect.Scanner{Text: s}}
+	f.scan.Spans = f.room[:0]
+	for f.next() {
+		if len(f.scan.Spans) > 0 {
+			return string(f.append(make([]byte, 0, len(s)+len(s)/8), p, s, l))
+		}
 	}
-	return string(p.appendSpans(make([]byte, 0, len(s)+len(s)/8), s, spans, l))
+	return toValid(s)
 }
 
 // appendText appends s with every find masked at level l.
 func appendText(dst []byte, s string, p Policy, l Level) []byte {
-	return p.appendSpans(dst, s, detect.Append(nil, s), l)
+	f := finds{scan: detect.Scanner{Text: s}}
+	f.scan.Spans = f.room[:0]
+	return f.append(dst, p, s, l)
 }
 
-func (p Policy) appendSpans(dst []byte, s string, spans []detect.Span, l Level) []byte {
-	if !utf8.ValidString(s) {
-		out := 0
-		for _, span := range spans {
-			dst = appendValid(dst, s[out:span.Start])
-			dst = p.appendSpan(dst, span, s[span.Start:span.End], l)
-			out = span.End
-		}
-		return appendValid(dst, s[out:])
+// finds goes through a text in pieces, so that what is found in one is masked before the next is looked at.
+type finds struct {
+	scan detect.Scanner
+	room [24]detect.Span
+}
+
+// piece is how much text is looked at before its finds are masked. The output does not depend on its size.
+const piece = 2 << 10
+
+// next looks at the next piece. It returns false at the end.
+func (f *finds) next() bool {
+	if f.scan.Pos >= len(f.scan.Text) {
+		return false
 	}
+	f.scan.Run(min(len(f.scan.Text), f.scan.Pos+piece))
+	return true
+}
+
+// append appends s, the end of the scanned text, with every find masked. What stands in front of s is read
+// and not shown.
+func (f *finds) append(dst []byte, p Policy, s string, l Level) []byte {
+	from := len(f.scan.Text) - len(s)
 	out := 0
-	for _, span := range spans {
-		dst = append(dst, s[out:span.Start]...)
-		dst = p.appendSpan(dst, span, s[span.Start:span.End], l)
-		out = span.End
+	for more := true; more; {
+		more = f.next()
+		done := 0
+		for _, span := range f.scan.Spans {
+			if more && span.End > f.scan.Pos-detect.Behind {
+				break
+			}
+			done++
+			if span.End <= from {
+				continue
+			}
+			start, end := max(span.Start-from, 0), span.End-from
+			dst = appendValid(dst, s[out:start])
+			dst = p.appendSpan(dst, span.Kind, s[start:end], l)
+			out = end
+		}
+		f.scan.Settle(done)
 	}
-	return append(dst, s[out:]...)
+	return appendValid(dst, s[out:])
 }
 
 // appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or
 // the mask would turn the rest of the line around.
-func (p Policy) appendSpan(dst []byte, span detect.Span, s string, l Level) []byte {
-	dst = p.appendValue(dst, found[span.Kind], l, s)
+func (p Policy) appendSpan(dst []byte, k detect.Kind, s string, l Level) []byte {
+	dst = p.appendValue(dst, found[k], l, s)
 	for i := 0; i < len(s); i++ {
 		if s[i] == 0xE2 {
 			return appendUnbalanced(dst, s)

@@ -39,10 +39,9 @@ const (
 	comma  byte = ','
 )
 
-// read fills the cluster from the digit at w[at].
-func (c *cluster) read(w string, at int) {
-	c.w, c.n, c.cut = w, 0, false
-	used := 0
+// read fills an empty cluster from the digit at w[at].
+func (c *cluster) read(at int) {
+	w, used := c.w, 0
 	var sep byte
 	for at < len(w) && c.n < maxGroups {
 		end, size, script := c.group(at, used)

@@ -26,8 +26,8 @@ func (s *Scanner) digit(i int) int {
 			return lo + max(end, at+1)
 		}
 	}
-	var c cluster
-	c.read(w, at)
+	c := cluster{w: w}
+	c.read(at)
 	return lo + s.cluster(&c, lo, at)
 }
 

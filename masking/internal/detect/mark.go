@@ -81,7 +81,7 @@ func (s *Scanner) more(i int) int {
 	s.secret = 0
 	if n := len(s.Spans); n > s.floor && s.Spans[n-1].End == i && end > at {
 		if i-s.Spans[n-1].Start > longestSecret {
-			s.Spans = append(s.Spans, Span{Start: i, Kind: Secret, Rule: Context, rank: declared})
+			s.push(Span{Start: i, Kind: Secret, Rule: Context, rank: declared})
 			n++
 		}
 		s.Spans[n-1].End = lo + end
@@ -118,17 +118,23 @@ func (s *Scanner) han(i int, r rune, size int) int {
 	case 0xFF1A, 0xFF1D:
 		return s.mark(i, size)
 	case 0xFF20:
-		s.try(i, email)
+		s.email(i)
 		return i + size
 	}
 	if next := i + size; plateSet.Has(r) && next < len(s.Text) && isUpper(s.Text[next]) {
-		return max(next, s.try(i, plate))
+		w, at, lo := s.view(i)
+		span, ok := plate(w, at)
+		return max(next, s.take(i, lo, span, ok))
 	}
 	if titleSet.Has(r) {
-		s.try(i, titled)
+		w, at, lo := s.view(i)
+		span, ok := titled(w, at)
+		s.take(i, lo, span, ok)
 	}
 	if r == '男' || r == '女' {
-		s.try(i, gendered)
+		w, at, lo := s.view(i)
+		span, ok := gendered(w, at)
+		s.take(i, lo, span, ok)
 	}
 	if !keySet.Has(r) {
 		return i + size
@@ -142,6 +148,12 @@ func (s *Scanner) han(i int, r rune, size int) int {
 		return i + size
 	}
 	return max(i+size, s.value(w, lo, at+size, top, w[at+size-long:at+size], false))
+}
+
+func (s *Scanner) email(i int) {
+	w, at, lo := s.view(i)
+	span, ok := email(w, at)
+	s.take(i, lo, span, ok)
 }
 
 // letter looks at a capital or an n that may begin an English title or the word name.

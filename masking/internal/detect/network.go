@@ -56,7 +56,7 @@ func hexWord(w string, start, end int) (Span, bool) {
 	if end-start < 3 || end-start > 45 || !v6Colons(w[start:end]) {
 		return Span{}, false
 	}
-	addr, err := netip.ParseAddr(w[start:end])
+	addr, err := netip.ParseAddr(strings.Clone(w[start:end])) // its errors keep what they are given
 	if err != nil || !addr.Is6() || !outside(w, start, end) {
 		return Span{}, false
 	}

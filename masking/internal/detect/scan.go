@@ -60,7 +60,7 @@ func (s *Scanner) anchor(i int, kind class) int {
 	case digit:
 		return s.digit(i)
 	case at:
-		s.try(i, email)
+		s.email(i)
 		return i + 1
 	case mark:
 		return s.mark(i, 1)
@@ -80,18 +80,19 @@ func (s *Scanner) Shift(n int) {
 	}
 }
 
+// Settle forgets the first n spans, which the caller has done with.
+func (s *Scanner) Settle(n int) {
+	s.Spans = s.Spans[:copy(s.Spans, s.Spans[n:])]
+}
+
 // view is the window around anchor i, the anchor's place in it, and its own place in the text.
 func (s *Scanner) view(i int) (w string, at, lo int) {
 	lo, s.window = max(0, i-Behind), min(len(s.Text), i+Ahead)
 	return s.Text[lo:s.window], i - lo, lo
 }
 
-type recogniser func(w string, at int) (Span, bool)
-
-// try runs one recogniser at i and returns the end of what it found, or i.
-func (s *Scanner) try(i int, find recogniser) int {
-	w, at, lo := s.view(i)
-	span, ok := find(w, at)
+// take returns the end of what a recogniser found in the window at lo, or i where it found nothing.
+func (s *Scanner) take(i, lo int, span Span, ok bool) int {
 	if !ok {
 		return i
 	}
@@ -112,11 +113,22 @@ func (s *Scanner) hit(span Span, lo int) int {
 		}
 		n--
 	}
-	if s.Spans == nil {
-		s.Spans = make([]Span, 0, 4+(len(s.Text)-span.Start)/128)
-	}
-	s.Spans = append(s.Spans[:n], span)
+	s.Spans = s.Spans[:n]
+	s.push(span)
 	return span.End
+}
+
+// push appends a span. It is written so that the compiler sees that neither text nor spans escape.
+func (s *Scanner) push(span Span) {
+	const first = 32
+	n := len(s.Spans)
+	if n == cap(s.Spans) {
+		grown := make([]Span, n, max(4, min(first, len(s.Text)/32), 2*n))
+		copy(grown, s.Spans)
+		s.Spans = grown
+	}
+	s.Spans = s.Spans[:n+1]
+	s.Spans[n] = span
 }
 
 func (a Span) beats(b Span) bool {
