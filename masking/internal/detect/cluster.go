@@ -68,27 +68,23 @@ func (c *cluster) group(at, used int) (end, size int, first fold.Script) {
 	w := c.w
 	_, _, first = fold.Digit(w, at)
 	end = at
+	for end < len(w) && isDigit(w[end]) { // the common case
+		end++
+	}
+	size = end - at
+	copy(c.digits[min(used, maxClusterDigits):], w[at:end])
+	if end < len(w) && w[end] < utf8.RuneSelf && size > 0 {
+		return end, size, first
+	}
+	at = end
 	for at < len(w) {
-		b := w[at]
-		if first == fold.ASCII && b < utf8.RuneSelf { // the common case
-			if !isDigit(b) {
-				break
-			}
-			if used+size < maxClusterDigits {
-				c.digits[used+size] = b
-			}
-			size++
-			at++
-			end = at
-			continue
-		}
-		v, width, script := fold.Digit(w, at)
-		if width == 0 {
-			r, rw := utf8.DecodeRuneInString(w[at:])
+		r, width := utf8.DecodeRuneInString(w[at:])
+		v, script := fold.Rune(r)
+		if script == fold.None {
 			if !fold.Invisible(r) {
 				break
 			}
-			at += rw
+			at += width
 			continue
 		}
 		if script != first {
@@ -110,8 +106,13 @@ func separator(w string, at int) (next int, sep byte) {
 		switch b := w[at]; {
 		case isDigit(b):
 			return at, sep
-		case isLetter(b):
-			return -1, 0
+		case b < utf8.RuneSelf:
+			if n++; !separators[b] || n > maxSeparator {
+				return -1, 0
+			}
+			sep = joinSeparators(sep, b)
+			at++
+			continue
 		}
 		r, width := utf8.DecodeRuneInString(w[at:])
 		if _, script := fold.Rune(r); script != fold.None {
@@ -119,9 +120,6 @@ func separator(w string, at int) (next int, sep byte) {
 		}
 		if !fold.Invisible(r) {
 			s := fold.Separator(r)
-			if r == ',' {
-				s = comma
-			}
 			if n++; s == 0 || s == '+' || n > maxSeparator {
 				return -1, 0
 			}
@@ -131,6 +129,9 @@ func separator(w string, at int) (next int, sep byte) {
 	}
 	return -1, 0
 }
+
+// separators are the ASCII bytes that can stand between two groups.
+var separators = [utf8.RuneSelf]bool{' ': true, '-': true, '.': true, '(': true, ')': true, '/': true, ',': true}
 
 // joinSeparators keeps brackets, because they say more than the space beside them.
 func joinSeparators(a, b byte) byte {

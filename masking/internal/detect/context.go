@@ -58,6 +58,14 @@ func near(w string, end int) (nearest, all topic) {
 	stop := max(0, end-lookBack)
 	for i := end; i > stop; {
 		c := w[i-1]
+		if c >= utf8.RuneSelf && i >= 3 && w[i-3]&0xF0 == 0xE0 && w[i-2]&0xC0 == 0x80 && c&0xC0 == 0x80 && !words.hanEnd(w, i) {
+			if text && endsClause(w[:i]) { // the common case, a character of three bytes
+				return nearest, all
+			}
+			text = true
+			i -= 3
+			continue
+		}
 		if c < utf8.RuneSelf && canEnd(w, i, c) || c >= utf8.RuneSelf && words.hanEnd(w, i) {
 			if top, size := words.endingAt(w, i); size > 0 {
 				if nearest == 0 {
@@ -147,4 +155,11 @@ func lower(c byte) byte {
 func isLetter(c byte) bool { return c|0x20-'a' < 26 && c < utf8.RuneSelf }
 func isUpper(c byte) bool  { return c-'A' < 26 }
 func isDigit(c byte) bool  { return c-'0' < 10 }
-func isWord(c byte) bool   { return isLetter(c) || isDigit(c) || c == '_' }
+func isWord(c byte) bool   { return wordBytes[c] }
+
+var wordBytes = func() (t [256]bool) {
+	for c := range utf8.RuneSelf {
+		t[c] = isLetter(byte(c)) || isDigit(byte(c)) || c == '_'
+	}
+	return t
+}()

@@ -151,9 +151,8 @@ func wordAround(w string, at int) (start, end int, mixed bool) {
 		start--
 		mixed = mixed || !isDigit(w[start])
 	}
-	for end < len(w) && end-at < longest && isWord(w[end]) {
+	for stop := min(len(w), at+longest); end < stop && isWord(w[end]); end++ {
 		mixed = mixed || !isDigit(w[end])
-		end++
 	}
 	return start, end, mixed
 }

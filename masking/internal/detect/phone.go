@@ -73,20 +73,18 @@ func (c *cluster) before(g int) (plus, open bool) {
 func (c *cluster) phoneSpan(g, h int, r Rule, score rank) Span {
 	span := c.span(g, c.groups[h].end, Phone, r, score)
 	s := c.w[:span.Start]
-	closing := strings.ContainsAny(c.w[span.Start:span.End], ")\uFF09")
+	opened := false
 	for range 3 {
 		r, size := utf8.DecodeLastRuneInString(s)
 		sep := fold.Separator(r)
-		if size == 0 || sep != '+' && !(sep == '(' && closing) && !fold.Invisible(r) {
+		if size == 0 || sep != '+' && !(sep == '(' && !opened && strings.ContainsAny(c.w[c.groups[g].start:span.End], ")\uFF09")) && !fold.Invisible(r) {
 			break
 		}
 		s = s[:len(s)-size]
 		if sep != 0 {
 			span.Start = len(s)
 		}
-		if sep == '(' {
-			closing = false
-		}
+		opened = opened || sep == '('
 	}
 	span.End = extension(c.w, span.End)
 	return span
@@ -94,7 +92,13 @@ func (c *cluster) phoneSpan(g, h int, r Rule, score rank) Span {
 
 // extension returns the end of "x123", " ext. 12", "转808" behind a number.
 func extension(w string, end int) int {
-	rest := strings.TrimLeft(w[end:], " ,")
+	rest := w[end:]
+	for rest != "" && (rest[0] == ' ' || rest[0] == ',') {
+		rest = rest[1:]
+	}
+	if rest == "" || !extensionStarts[rest[0]] {
+		return end
+	}
 	size := 0
 	for _, word := range [...]string{"extension", "ext.", "ext", "x", "#", "转分机", "转", "轉", "分机号", "分机", "-"} {
 		if hasFold(rest, word) {
@@ -118,6 +122,9 @@ func extension(w string, end int) int {
 	}
 	return len(w) - len(digits) + n
 }
+
+// extensionStarts are the bytes that the words for an extension begin with.
+var extensionStarts = [256]bool{'e': true, 'E': true, 'x': true, 'X': true, '#': true, '-': true, 0xE8: true, 0xE5: true} // 转 and 轉, 分
 
 // mobile finds mainland mobile numbers, with 86 or 0086 or without.
 func (c *cluster) mobile(g int) (h int, ok bool) {

@@ -93,9 +93,10 @@ func provinceCode(d []byte) bool {
 }
 
 func residentCheck(d []byte) bool {
+	const weights = "\x07\x09\x0a\x05\x08\x04\x02\x01\x06\x03\x07\x09\x0a\x05\x08\x04\x02"
 	sum := 0
-	for i, weight := range [17]int{7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2} {
-		sum += int(d[i]-'0') * weight
+	for i := range len(weights) {
+		sum += int(d[i]-'0') * int(weights[i])
 	}
 	return "10X98765432"[sum%11] == d[17]
 }
@@ -115,7 +116,10 @@ func dayOf(year, month, day int) bool {
 	if month < 1 || month > 12 || day < 1 {
 		return false
 	}
-	days := [13]int{0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31}[month]
+	days := 30 + (month+month>>3)&1 // odd months are long, and from August on even ones
+	if month == 2 {
+		days = 28
+	}
 	if month == 2 && year%4 == 0 && (year%100 != 0 || year%400 == 0) {
 		days = 29
 	}
