@@ -154,16 +154,24 @@ func appendIP(dst []byte, s string, p Profile) []byte {
 	return append(append(dst, bytes.TrimRight(text, ":")...), ":*"...)
 }
 
-// appendMaskedIP leaves an address alone that is masked already.
+// appendMaskedIP leaves an address alone that is masked already: 10.0.0.*, 10.0.*.*, 2001:db8:1:*.
 func appendMaskedIP(dst []byte, s string) []byte {
-	for i := range len(s) {
-		c := s[i]
-		if i >= 20 || c != '.' && c != ':' && c != '*' && c-'0' > 9 && (c|0x20 < 'a' || c|0x20 > 'f') {
-			return append(dst, fixed...)
+	shown, sep, width, stars := strings.TrimSuffix(s, ":*"), ":", 4, 0
+	if shown == s {
+		sep, width = ".", 3
+		for rest, ok := strings.CutSuffix(shown, ".*"); ok; rest, ok = strings.CutSuffix(shown, ".*") {
+			shown = rest
+			stars++
 		}
 	}
-	if cut := strings.IndexByte(s, '*'); strings.Count(s[:cut], ".") > 3 || strings.Count(s[:cut], ":") > 4 || cut == 0 {
+	groups := strings.Count(shown, sep) + 1
+	if groups > 3 || sep == "." && groups+stars != 4 {
 		return append(dst, fixed...)
+	}
+	for group := range strings.SplitSeq(shown, sep) {
+		if len(group) > width || sep == "." && group == "" || strings.Trim(group, "0123456789abcdefABCDEF") != "" {
+			return append(dst, fixed...)
+		}
 	}
 	return append(dst, s...)
 }
@@ -226,13 +234,16 @@ func appendGeo(dst []byte, s string, p Profile) []byte {
 	if len(s) > longest {
 		return append(dst, fixed...)
 	}
-	start, points, whole, after := len(dst), 0, 0, -1
+	start, numbers, points, whole, after := len(dst), 0, 0, 0, -1
 	for i := range len(s) {
 		c := s[i]
 		switch {
 		case c-'0' < 10 && after < 0:
 			if whole++; whole > 3 {
 				return append(dst[:start], fixed...)
+			}
+			if whole == 1 {
+				numbers++
 			}
 		case after >= 0 && (c-'0' < 10 || c == '*'):
 			if after++; p == Log || after > 1 {
@@ -251,7 +262,8 @@ func appendGeo(dst []byte, s string, p Profile) []byte {
 		}
 		dst = append(dst, c)
 	}
-	if points == 0 || points > 2 {
+	// Degrees, minutes and seconds are not understood: they would show minutes as if they were degrees.
+	if points == 0 || points > 2 || numbers != points {
 		return append(dst[:start], fixed...)
 	}
 	return dst
