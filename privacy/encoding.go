@@ -1,8 +1,9 @@
 package privacy
 
 import (
-	"encoding/binary"
 	"fmt"
+
+	"github.com/confide-go/confide/privacy/internal/tuple"
 )
 
 // Stored formats, see FORMAT.md. Every first byte below is one that UTF-8 never uses, so that no text at
@@ -17,25 +18,10 @@ const (
 
 	indexVersion = 0xC1
 	indexSize    = 1 + 16
-
-	encodingVersion = 0x01
 )
 
-// encode is the one way in which several strings become one: a version byte, then for each string its
-// length in four bytes and the string. It is injective, whatever the strings hold.
-func encode(parts ...string) []byte {
-	n := 1
-	for _, p := range parts {
-		n += 4 + len(p)
-	}
-	b := make([]byte, 1, n)
-	b[0] = encodingVersion
-	for _, p := range parts {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(p)))
-		b = append(b, p...)
-	}
-	return b
-}
+// encode is the one way in which several strings become one.
+func encode(parts ...string) []byte { return tuple.Encode(parts...) }
 
 func cellAAD(tenant, field, row, subject string) []byte {
 	return encode("confide.cell", tenant, field, row, subject)

@@ -35,6 +35,7 @@ func Layers() []Layer {
 		{Dir: "internal/testdb", Outside: []string{gorm, "gorm.io/driver", "github.com/glebarez/sqlite", "github.com/go-sql-driver/mysql"}},
 		// A conformance suite speaks to a testing.T and, like tests, may use testify.
 		{Dir: "privacy/privacytest", Own: []string{"privacy", "masking"}, Outside: []string{tink, gorm, "github.com/stretchr/testify"}},
+		{Dir: "privacy/attach/attachtest", Own: []string{"privacy"}, Outside: []string{"github.com/stretchr/testify"}},
 		{Dir: "rbac/rbactest", Own: []string{"rbac", "masking"}, Outside: []string{gorm, "github.com/stretchr/testify"}},
 		{Dir: "audit/audittest", Own: []string{"audit", "masking"}, Outside: []string{"golang.org/x/mod/sumdb", gorm, "github.com/stretchr/testify"}},
 		{Dir: "backup/backuptest", Own: []string{"backup"}, Outside: []string{tink, "github.com/stretchr/testify"}},

@@ -10,8 +10,10 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,7 +21,7 @@ import (
 
 // WriteFile replaces the file at path by data, atomically and durably.
 func WriteFile(path string, data []byte, perm fs.FileMode) error {
-	tmp, err := writeTemp(path, data, perm)
+	tmp, err := writeTemp(path, bytes.NewReader(data), perm)
 	if err != nil {
 		return err
 	}
@@ -34,7 +36,14 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 // wraps fs.ErrExist and changes nothing if there is a file of that name already.
 // Of several processes that race, exactly one succeeds.
 func Create(path string, data []byte, perm fs.FileMode) error {
-	tmp, err := writeTemp(path, data, perm)
+	return CreateFrom(path, bytes.NewReader(data), perm)
+}
+
+// CreateFrom is Create for content that is read from r to its end. An error of r
+// makes no file and is returned wrapped. A process that dies meanwhile leaves a
+// file whose name begins with TempPrefix in the same directory.
+func CreateFrom(path string, r io.Reader, perm fs.FileMode) error {
+	tmp, err := writeTemp(path, r, perm)
 	if err != nil {
 		return err
 	}
@@ -94,8 +103,11 @@ func MkdirAll(path string, perm fs.FileMode) error {
 	return syncDir(parent)
 }
 
-func writeTemp(path string, data []byte, perm fs.FileMode) (name string, err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+// TempPrefix begins the names of files that are not finished.
+const TempPrefix = ".tmp-"
+
+func writeTemp(path string, r io.Reader, perm fs.FileMode) (name string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), TempPrefix+"*")
 	if err != nil {
 		return "", fmt.Errorf("durable: write %s: %w", path, cause(err))
 	}
@@ -104,7 +116,7 @@ func writeTemp(path string, data []byte, perm fs.FileMode) (name string, err err
 			os.Remove(f.Name())
 		}
 	}()
-	if err := fill(f, data, perm); err != nil {
+	if err := fill(f, r, perm); err != nil {
 		f.Close()
 		return "", fmt.Errorf("durable: write %s: %w", path, cause(err))
 	}
@@ -114,10 +126,10 @@ func writeTemp(path string, data []byte, perm fs.FileMode) (name string, err err
 	return f.Name(), nil
 }
 
-func fill(f *os.File, data []byte, perm fs.FileMode) error {
+func fill(f *os.File, r io.Reader, perm fs.FileMode) error {
 	// CreateTemp made the file 0600, so content is never readable by more people
 	// than the caller wants, not even for a moment.
-	if _, err := f.Write(data); err != nil {
+	if _, err := io.Copy(f, r); err != nil {
 		return err
 	}
 	if err := f.Chmod(perm); err != nil {

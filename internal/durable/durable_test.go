@@ -3,12 +3,14 @@ package durable_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -119,4 +121,22 @@ func onlyFile(t *testing.T, path string) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	require.NoError(t, err)
 	require.Len(t, entries, 1)
+}
+
+func TestCreateFromStreamsOrLeavesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "object")
+	broken := io.MultiReader(bytes.NewReader(make([]byte, 100_000)), iotest.ErrReader(io.ErrUnexpectedEOF))
+	err := durable.CreateFrom(path, broken, 0o600)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	entries, err := os.ReadDir(filepath.Dir(path))
+	require.NoError(t, err)
+	require.Empty(t, entries)
+
+	content := bytes.Repeat([]byte("0123456789"), 50_000)
+	require.NoError(t, durable.CreateFrom(path, iotest.HalfReader(bytes.NewReader(content)), 0o600))
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(content, data))
+	require.ErrorIs(t, durable.CreateFrom(path, bytes.NewReader(nil), 0o600), fs.ErrExist)
+	onlyFile(t, path)
 }
