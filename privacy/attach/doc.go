@@ -59,5 +59,5 @@
 // # Format and compatibility
 //
 // FORMAT.md describes every byte; testdata/vectors.json holds files of each format that all later versions must
-// read, and testdata/read.py reads them with nothing of this module.
+// read, and testdata/read_vectors.py reads them with nothing of this module.
 package attach

@@ -1,15 +1,11 @@
-"""Reads testdata/vectors.json after FORMAT.md, with nothing of this module: an independent reader.
-
-    python3 read.py vectors.json
-
-It prints one line a file, "<object id> <bytes> <SHA-256>", and fails on anything that is not as written there.
+"""Reads vectors.json beside it after FORMAT.md, with nothing of this module: an independent reader. It prints one line a file, "<object id> <bytes> <SHA-256>", and fails on anything that is not as written there.
 """
 
 import base64
 import hashlib
 import json
+import pathlib
 import struct
-import sys
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -78,7 +74,7 @@ def read(ref, obj):
     return out
 
 
-for v in json.load(open(sys.argv[1])):
+for v in json.loads(pathlib.Path(__file__).with_name("vectors.json").read_text()):
     content = read(v["ref"], bytes.fromhex(v["object"]))
     assert content == bytes(i % 251 for i in range(v["count"]))
     print(v["ref"]["id"], len(content), hashlib.sha256(content).hexdigest())
