@@ -1,4 +1,6 @@
-"""Reads vectors.json beside it after FORMAT.md, with nothing of this module: an independent reader. It prints one line a file, "<object id> <bytes> <SHA-256>", and fails on anything that is not as written there.
+"""Reads vectors.json beside it after FORMAT.md, with nothing of this module: an independent reader.
+
+It prints one line a file, "<object id> <bytes> <SHA-256>", and fails on anything that is not as written there.
 """
 
 import base64
