@@ -25,6 +25,7 @@ type cell struct {
 	// plain is what the program itself handed to New. It hides in a closure because dumpers that walk
 	// unexported fields by reflection (spew, pretty printers, crash reporters) stop at functions.
 	plain func() []byte
+	form  form // of plain
 	box   []byte
 	at    place
 	key   *subjectKey
@@ -40,8 +41,12 @@ type place struct {
 	subject string
 }
 
-// aad is the associated data. No row has the empty id, so a value with bind=column opens as no other kind.
-func (p place) aad() []byte {
+// aad is the associated data of a cell of that version. No row has the empty id, so a value with bind=column
+// opens as no other kind.
+func (p place) aad(version byte) []byte {
+	if version == cellPadded {
+		return encode("confide.cell.padded", p.tenant, p.field.logical, p.boundRow(), p.subject)
+	}
 	return cellAAD(p.tenant, p.field.logical, p.boundRow(), p.subject)
 }
 
@@ -58,8 +63,19 @@ func (p place) is(q place) bool {
 		p.tenant == q.tenant && p.boundRow() == q.boundRow() && p.subject == q.subject
 }
 
-func plainCell(b []byte) *cell {
-	return &cell{state: statePlain, plain: func() []byte { return b }}
+func plainCell(b []byte, f form) *cell {
+	return &cell{state: statePlain, plain: func() []byte { return b }, form: f}
+}
+
+// brokenCell is a value that could not even be made.
+func brokenCell(why error) *cell { return &cell{state: stateBroken, why: why} }
+
+// holds returns the form of the value, if it is known.
+func (c *cell) holds() form {
+	if c.at.field != nil {
+		return c.at.field.form
+	}
+	return c.form
 }
 
 func nullCell() *cell { return &cell{state: stateNull} }

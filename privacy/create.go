@@ -94,11 +94,14 @@ func (j *sealJob) seal(keys *tenantKeys, key *subjectKey, region string) error {
 func (j *sealJob) content(key *subjectKey) (value, box []byte, err error) {
 	if j.in.box != nil {
 		if value, err = key.open(j.in.box, j.at); err == nil {
+			if j.in.box[2] != j.field.cellVersion() {
+				return value, nil, nil // padding was declared or given up since
+			}
 			return value, j.in.box, nil
 		}
 	}
 	if j.in.plain != nil {
-		return j.in.plain(), nil, nil
+		return j.in.plain(), nil, j.field.takes(j.in)
 	}
 	if j.in.key != nil && j.in.at.is(j.at) {
 		// Read or sealed under a key that a transaction took away again when it rolled back.

@@ -1,6 +1,6 @@
 // Package privacy keeps personal values sealed in the database and still lets a program find them.
 //
-// A field of type String or Value is encrypted under its person's own key, bound to its tenant, field, row
+// A field of type String, Date, Time, Int, Decimal, Bytes or Value is encrypted under its person's own key, bound to its tenant, field, row
 // and person, and printed as a mask wherever it goes. A field of type Index beside it is a keyed pseudonym
 // by which the database finds equal values. A Vault is the GORM plugin that seals, indexes, rewrites
 // conditions and refuses what cannot be answered on sealed values.
@@ -31,11 +31,14 @@
 //
 //	privacy:"subject=customer"     the field holds the id of the person whose data the row is; without it the
 //	                               row itself is the person. Subject ids read customer:1.
-//	privacy:"mask=phone"           the kind of mask, see package masking; without it: [sealed]
+//	privacy:"mask=phone"           the kind of mask of a String, see package masking; a Date takes birthdate;
+//	                               without it, and for all other types: [sealed]
+//	privacy:"pad=32"               stored lengths are multiples of 32 bytes (8 to 4096), so that they tell less
 //	privacy:"name=customer.phone"  the logical name that values are bound to; set it to the old name before
 //	                               renaming the Go type or the column
 //	privacy:"of=Phone,norm=phone"  on an Index: the field, and which spellings find each other: exact, text,
-//	                               email, phone; gorm:"uniqueIndex" makes values unique
+//	                               email, phone (exact for all but String and
+//	                               Value, none for Time); gorm:"uniqueIndex" makes values unique
 //	privacy:"bind=column"          on the primary key: give up the binding to the row, so that the database may number
 //	                               the rows; the model then needs a subject= on another field, and values can be
 //	                               moved unnoticed between rows of one person, in the same field
@@ -58,7 +61,8 @@
 //
 // # What is not protected
 //
-// A process that has the KEK and is taken over. What a permitted person writes down. Lengths of values.
+// A process that has the KEK and is taken over. What a permitted person writes down. Lengths of values
+// without pad=.
 // Equality and frequency of indexed values, within a tenant and field: whoever reads the database sees which
 // rows have the same phone number, and can guess a column of few values from their counts; do not index a
 // gender. A person who can write the index column can make a row findable by another's value, which Doctor

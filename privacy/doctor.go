@@ -13,7 +13,7 @@ import (
 
 // A Finding is one thing that Doctor found wrong. It names places, never values.
 type Finding struct {
-	Kind   string // "check", "plaintext", "unreadable", "index" or "erased index"
+	Kind   string // "check", "plaintext", "unreadable", "unpadded", "index" or "erased index"
 	Table  string
 	Column string
 	Row    string // empty: the column as a whole
@@ -34,6 +34,7 @@ const (
 	findUnreadable = "unreadable"
 	findIndex      = "index"
 	findErased     = "erased index"
+	findUnpadded   = "unpadded"
 
 	doctorPage = 500
 )
@@ -210,10 +211,21 @@ func (d *examination) cell(r rawRow, f *sealedField, box []byte, tk *tenantKeys,
 			d.add(findUnreadable, f.column, r, "it does not open where it stands: damaged, moved, or its key is gone; restore it from a backup")
 		} else {
 			opened = true
+			d.value(r, f, box, value)
 		}
 	}
 	for _, x := range f.indexes {
 		d.index(r, x, opened, erased, value, tk)
+	}
+}
+
+// value looks at what a cell holds.
+func (d *examination) value(r rawRow, f *sealedField, box, value []byte) {
+	if f.form.check(value) != nil {
+		d.add(findUnreadable, f.column, r, "what is sealed is no "+f.form.typeName()+"; was the field's type changed?")
+	}
+	if f.pad > 0 && box[2] != cellPadded {
+		d.add(findUnpadded, f.column, r, "the field is declared with pad=, but this value was sealed before; save the row again")
 	}
 }
 

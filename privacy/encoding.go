@@ -12,6 +12,7 @@ const (
 	cellMagic0  = 0xC0
 	cellMagic1  = 0xDE
 	cellVersion = 0x01
+	cellPadded  = 0x02 // the value is padded, see padding.go
 	cellHeader  = 3
 	// cellMin is header, Tink prefix, nonce and tag around an empty value.
 	cellMin = cellHeader + 5 + 12 + 16
@@ -36,12 +37,20 @@ func looksSealed(b []byte) bool {
 	return len(b) >= 2 && b[0] == cellMagic0 && b[1] == cellMagic1
 }
 
-// cellBody returns the ciphertext inside a cell.
+// versionOf returns the version of a cell, 0 for what is too short to have one.
+func versionOf(box []byte) byte {
+	if len(box) <= 2 {
+		return 0
+	}
+	return box[2]
+}
+
+// cellBody returns the ciphertext inside a cell, whose version is box[2].
 func cellBody(box []byte) ([]byte, error) {
 	switch {
 	case !looksSealed(box):
 		return nil, fmt.Errorf("%w: the stored bytes are not a sealed value", ErrUnreadable)
-	case len(box) > 2 && box[2] != cellVersion:
+	case len(box) > 2 && box[2] != cellVersion && box[2] != cellPadded:
 		return nil, fmt.Errorf("%w: format version %d is none that this program knows", ErrUnreadable, box[2])
 	case len(box) < cellMin:
 		return nil, fmt.Errorf("%w: the stored bytes are cut short", ErrUnreadable)

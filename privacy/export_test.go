@@ -24,6 +24,16 @@ func Candidates(name, region, s string) []string {
 	return n.candidates(s, region)
 }
 
+// InnerOf returns what stands inside the cell of a value that is not saved yet.
+func InnerOf(v any) ([]byte, error) { return v.(holder).sealedCell().open() }
+
+// CheckForm reports whether b is the one encoding of a value of the type of v.
+func CheckForm(v any, b []byte) error { return v.(holder).form().check(b) }
+
+func Pad(value []byte, n int) []byte { return pad(value, n) }
+
+func Unpad(b []byte) ([]byte, error) { return unpad(b) }
+
 func Encode(parts ...string) []byte { return encode(parts...) }
 
 func CellAAD(tenant, field, row, subject string) []byte { return cellAAD(tenant, field, row, subject) }
@@ -54,11 +64,17 @@ func (s *Stack) Open(ctx context.Context, tenant, field, row, subject string, bo
 }
 
 func (s *Stack) Seal(ctx context.Context, tenant, field, row, subject string, value []byte) ([]byte, error) {
+	return s.SealPadded(ctx, tenant, field, row, subject, 0, value)
+}
+
+func (s *Stack) SealPadded(ctx context.Context, tenant, field, row, subject string, pad int, value []byte) ([]byte, error) {
 	_, keys, err := s.ring.sealingKeys(ctx, nil, tenant, []string{subject}, false)
 	if err != nil {
 		return nil, err
 	}
-	return keys[subject].seal(value, s.at(tenant, field, row, subject))
+	at := s.at(tenant, field, row, subject)
+	at.field.pad = pad
+	return keys[subject].seal(value, at)
 }
 
 func (s *Stack) Index(ctx context.Context, tenant, field, norm, region, value string) (Index, error) {

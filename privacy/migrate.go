@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/schema"
 )
 
 // Migrate creates the vault's own tables, checks that the KEK is the one this database was made with, and
@@ -190,5 +189,3 @@ func (v *Vault) checkKEK(ctx context.Context, db *gorm.DB) error {
 	}
 	return nil
 }
-
-var _ schema.GormDataTypeInterface = String{}

@@ -38,6 +38,8 @@ type sealedField struct {
 	logical string
 	anyRow  bool // the model's
 	kind    masking.Kind
+	form    form
+	pad     int // 0: not padded
 	indexes []*indexField
 }
 
@@ -164,16 +166,18 @@ func (m *model) addField(f *schema.Field) error {
 }
 
 func (m *model) addSealed(f *schema.Field, tag map[string]string) error {
-	s := &sealedField{model: m, field: f, column: f.DBName, logical: m.resource + "." + f.DBName}
+	s := &sealedField{model: m, field: f, column: f.DBName, logical: m.resource + "." + f.DBName, form: formOf(f)}
+	var err error
 	for key, value := range tag {
 		switch key {
 		case "mask":
-			kind, err := masking.ParseKind(value)
+			var kind masking.Kind
+			kind, err = masking.ParseKind(value)
 			if err != nil {
 				return m.fail(f, err.Error(), "name a kind of package masking")
 			}
-			if f.IndirectFieldType != reflect.TypeFor[String]() {
-				return m.fail(f, "a Value is always shown as [sealed]", "remove mask=, or use privacy.String")
+			if !s.form.masks(kind) {
+				return m.fail(f, "a "+s.form.typeName()+" is always shown as [sealed]", "remove mask=, or use privacy.String; a privacy.Date takes mask=birthdate")
 			}
 			s.kind = kind
 		case "name":
@@ -181,8 +185,12 @@ func (m *model) addSealed(f *schema.Field, tag map[string]string) error {
 				return m.fail(f, "name="+value+" is no logical name", "write name=resource.field")
 			}
 			s.logical = value
+		case "pad":
+			if s.pad, err = readPad(value); err != nil {
+				return m.fail(f, err.Error(), "write pad=32: stored values are then multiples of 32 bytes long")
+			}
 		default:
-			return m.fail(f, fmt.Sprintf("tag privacy:%q has no meaning on a sealed field", key), "use mask= and name=")
+			return m.fail(f, fmt.Sprintf("tag privacy:%q has no meaning on a sealed field", key), "use mask=, name= and pad=")
 		}
 	}
 	if f.HasDefaultValue {
@@ -215,6 +223,9 @@ func (m *model) addIndex(f *schema.Field) error {
 		return m.fail(f, "an index is nullable as it is", "declare it as privacy.Index, not as a pointer")
 	}
 	x.norm = n
+	if !x.of.form.indexes(n.name) {
+		return m.fail(f, "a "+x.of.form.typeName()+" cannot be found by norm="+tag["norm"], "write norm=exact; a Time has no index: keep its day in a privacy.Date")
+	}
 	x.of.indexes = append(x.of.indexes, x)
 	m.indexes = append(m.indexes, x)
 	m.blind[strings.ToLower(x.column)] = x

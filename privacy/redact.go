@@ -13,8 +13,9 @@ import (
 
 var errNoGob = errors.New("privacy: gob cannot carry a sealed value; carry the row's id and load it")
 
-// holder is what String and Value have in common.
+// holder is what all sealed types have in common.
 type holder interface {
+	form() form
 	sealedCell() *cell
 	setSealedCell(*cell)
 }

@@ -65,7 +65,8 @@ func rowAttr(rows []string) slog.Attr {
 // RevealRows opens fields of a whole page at once: one question to the gate, one record, all or nothing.
 // rows is a model, a slice of models, or a pointer to either, as Find filled it; fields are Go names, and
 // none means all sealed ones. The result has one map per row in the same order, keyed by Go name; a field
-// that is NULL, absent or of an erased person is not in it. The values of a Value are JSON.
+// that is NULL, absent or of an erased person is not in it. The values of a Value are JSON, those of
+// Bytes the bytes, and all others are text as FORMAT.md describes it.
 func (v *Vault) RevealRows(ctx context.Context, purpose string, rows any, fields ...string) ([]map[string]string, error) {
 	rv := structOf(reflect.ValueOf(rows))
 	var list []reflect.Value
@@ -111,7 +112,7 @@ func (v *Vault) RevealRows(ctx context.Context, purpose string, rows any, fields
 		return nil, err
 	}
 	for i, b := range values {
-		put[i](string(b))
+		put[i](cells[i].holds().shown(b))
 	}
 	return out, nil
 }

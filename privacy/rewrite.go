@@ -37,6 +37,9 @@ func (t *tenantIndex) load() error {
 
 // of returns the index cells that rows with this value may have.
 func (t *tenantIndex) of(x *indexField, c *cell) ([]any, error) {
+	if err := x.of.takes(c); err != nil {
+		return nil, err
+	}
 	value, err := c.open()
 	if err != nil {
 		return nil, err
@@ -252,6 +255,9 @@ func (n notIn) NegationBuild(b clause.Builder) { n.in.Build(b) }
 
 // indexes returns the index of a sealed field and the cells to look for.
 func (s *scope) indexes(f *sealedField, values []any) (*indexField, []any, error) {
+	if len(f.indexes) == 0 && f.form == formTime {
+		return nil, nil, refuse(f.logical, "is an instant, and instants have no blind index", "keep its day in a privacy.Date and search for that")
+	}
 	if len(f.indexes) == 0 {
 		return nil, nil, refuse(f.logical, "has no blind index, so it cannot be searched",
 			"declare one beside it: "+f.field.Name+"Index privacy.Index `gorm:\"index\" privacy:\"of="+f.field.Name+",norm=exact\"`")

@@ -35,7 +35,7 @@ func (k *subjectKey) unwrap() (tink.AEAD, error) {
 }
 
 func (k *subjectKey) open(box []byte, at place) ([]byte, error) {
-	b, err := k.decrypt(box, at.aad())
+	b, err := k.decrypt(box, at.aad(versionOf(box)))
 	switch {
 	case errors.Is(err, errMoved):
 		return nil, fmt.Errorf("%w: %s of row %s was damaged, or moved here from another row, field, person or tenant", ErrUnreadable, at.field.logical, at.row)
@@ -58,6 +58,9 @@ func (k *subjectKey) decrypt(box, aad []byte) ([]byte, error) {
 		return nil, err
 	}
 	b, err := primitive.Decrypt(body, aad)
+	if err == nil && box[2] == cellPadded {
+		b, err = unpad(b)
+	}
 	if err != nil {
 		return nil, errMoved
 	}
@@ -72,11 +75,15 @@ func (k *subjectKey) seal(value []byte, at place) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := primitive.Encrypt(value, at.aad())
+	version := at.field.cellVersion()
+	if version == cellPadded {
+		value = pad(value, at.field.pad)
+	}
+	body, err := primitive.Encrypt(value, at.aad(version))
 	if err != nil {
 		return nil, fmt.Errorf("privacy: seal %s: %w", at.field.logical, err)
 	}
-	return append([]byte{cellMagic0, cellMagic1, cellVersion}, body...), nil
+	return append([]byte{cellMagic0, cellMagic1, version}, body...), nil
 }
 
 // subjectKeys loads the keys of these persons with one query, fences included. Those never seen are

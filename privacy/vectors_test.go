@@ -39,6 +39,7 @@ type storedHex struct {
 
 type cellHex struct {
 	Tenant, Field, Row, Subject, Value, Cell string
+	Pad                                      int `json:",omitempty"` // declared when it was written
 }
 
 type indexHex struct {
@@ -101,6 +102,9 @@ func TestFrozenVectors(t *testing.T) {
 			got, err := s.Open(t.Context(), c.Tenant, c.Field, c.Row, c.Subject, unhex(t, c.Cell))
 			require.NoError(t, err)
 			require.Equal(t, c.Value, string(got))
+			if c.Pad > 0 {
+				require.Zero(t, (len(c.Cell)/2-36)%c.Pad)
+			}
 			_, err = s.Open(t.Context(), c.Tenant, c.Field, c.Row+"0", c.Subject, unhex(t, c.Cell))
 			require.ErrorIs(t, err, privacy.ErrUnreadable)
 		}
@@ -136,12 +140,15 @@ func writeGeneration(t *testing.T, file string) {
 	s := privacy.NewStack(plainKEK{a}, store)
 	g := generation{Format: len(all) + 1, KEK: hex.EncodeToString([]byte(raw.String()))}
 	for _, c := range []cellHex{
-		{"main", "customer.phone", "1", "customer:1", "+55 (12) 3923-5555", ""},
-		{"main", "customer.name", "1", "customer:1", "", ""},
-		{"main", "invoice.billing_name", "98", "customer:1", "Luís Gonçalves", ""},
-		{"租户", "customer.name", "a:b", "customer:a:b", "王小明", ""},
+		{"main", "customer.phone", "1", "customer:1", "+55 (12) 3923-5555", "", 0},
+		{"main", "customer.name", "1", "customer:1", "", "", 0},
+		{"main", "invoice.billing_name", "98", "customer:1", "Luís Gonçalves", "", 0},
+		{"租户", "customer.name", "a:b", "customer:a:b", "王小明", "", 0},
+		{"main", "customer.note", "1", "customer:1", "", "", 32},
+		{"main", "customer.note", "2", "customer:1", "王小明", "", 32},
+		{"main", "customer.note", "3", "customer:1", "0123456789abcdef0123456789abcdef", "", 32},
 	} {
-		box, err := s.Seal(t.Context(), c.Tenant, c.Field, c.Row, c.Subject, []byte(c.Value))
+		box, err := s.SealPadded(t.Context(), c.Tenant, c.Field, c.Row, c.Subject, c.Pad, []byte(c.Value))
 		require.NoError(t, err)
 		c.Cell = hex.EncodeToString(box)
 		g.Cells = append(g.Cells, c)

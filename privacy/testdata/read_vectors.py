@@ -93,15 +93,23 @@ def read(generation):
         opened[k["Tenant"], k["Subject"], k["Purpose"]] = keys_of(decrypt(by, wrapped, aad))
     for c in generation["cells"]:
         box = bytes.fromhex(c["Cell"])
-        assert box[:3] == b"\xc0\xde\x01", "no cell of version 1"
+        assert box[:2] == b"\xc0\xde" and box[2] in (1, 2), "no cell of version 1 or 2"
+        use, other = ("confide.cell", "confide.cell.padded")[::1 if box[2] == 1 else -1]
         keys, _ = opened[c["Tenant"], c["Subject"], "data"]
         place = [c["Tenant"], c["Field"], c["Row"], c["Subject"]]
-        assert decrypt(keys, box[3:], encode("confide.cell", *place)).decode() == c["Value"], "another value"
-        for i in range(4):
+        inside = decrypt(keys, box[3:], encode(use, *place))
+        if box[2] == 2:
+            assert len(inside) % c["Pad"] == 0, "not padded to whole blocks"
+            inside = inside.rstrip(b"\0")
+            assert inside[-1:] == b"\x80", "no padding"
+            inside = inside[:-1]
+        assert inside.decode() == c["Value"], "another value"
+        for i in range(5):
             moved = list(place)
-            moved[i] += "x"
+            if i < 4:
+                moved[i] += "x"
             try:
-                decrypt(keys, box[3:], encode("confide.cell", *moved))
+                decrypt(keys, box[3:], encode(use if i < 4 else other, *moved))
             except InvalidTag:
                 continue
             raise AssertionError("a cell opens in another place")
