@@ -45,7 +45,7 @@ func nameSlot(key string) int {
 	if key == "" {
 		return 0
 	}
-	return (len(key)*7 + int(key[0])*3 + int(key[len(key)-1])) & 63
+	return (len(key)*7 + int(key[0])*3 + int(key[len(key)/2])*11 + int(key[len(key)-1])) & 63
 }
 
 // name is what there is to know about a key.
@@ -55,12 +55,19 @@ type name struct {
 	clean bool
 }
 
-// name looks a key up once, because the keys of a document repeat.
+// name looks a key up once, because the keys of a document repeat. A key that has to make room for another
+// finds some in the neighbouring slot.
 func (m *jsonMasker) name(key string) *name {
-	known := &m.names[nameSlot(key)]
-	if known.key != key || key == "" {
-		*known = name{key, kindOfKey(key), clean(key)}
+	slot := nameSlot(key)
+	known := &m.names[slot]
+	if known.key == key && key != "" {
+		return known
 	}
+	if next := &m.names[slot^1]; next.key == key && key != "" {
+		return next
+	}
+	m.names[slot^1] = *known
+	*known = name{key, kindOfKey(key), clean(key)}
 	return known
 }
 
@@ -144,13 +151,13 @@ func (m *jsonMasker) object(in member, depth int) bool {
 		if !ok {
 			return false
 		}
-		m.key(start, key)
+		in := m.under(in, key, m.key(start, key))
 		m.blank()
 		if !m.eat(':') {
 			return false
 		}
 		m.blank()
-		if !m.value(m.under(in, key), depth+1) {
+		if !m.value(in, depth+1) {
 			return false
 		}
 		m.blank()
@@ -164,8 +171,8 @@ func (m *jsonMasker) object(in member, depth int) bool {
 }
 
 // under decides the kind of a member's value. Inside a secret everything is one.
-func (m *jsonMasker) under(outer member, key string) member {
-	in := member{key: key, kind: m.name(key).kind}
+func (m *jsonMasker) under(outer member, key string, named Kind) member {
+	in := member{key: key, kind: named}
 	if in.kind == "" || outer.kind == KindSecret {
 		in.kind = outer.kind
 	}
@@ -247,15 +254,18 @@ func specials(s string) uint64 {
 	return ((quote-ones)&^quote | (slash-ones)&^slash | (x-ones*' ')&^x) & tops
 }
 
-func (m *jsonMasker) key(start int, key string) {
-	if m.name(key).clean {
-		return
+// key masks a key where it needs it, and returns the kind it names.
+func (m *jsonMasker) key(start int, key string) Kind {
+	known := m.name(key)
+	if known.clean {
+		return known.kind
 	}
 	if m.level != Full && !detect.Clean(key) {
 		m.put(start, string(appendText(nil, key, m.p, m.level)))
 	} else if !utf8.ValidString(m.src[start:m.i]) {
 		m.put(start, key)
 	}
+	return known.kind
 }
 
 func (m *jsonMasker) text(in member) bool {
