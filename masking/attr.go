@@ -148,7 +148,7 @@ func copyAny(p Policy, l Level, types *planner, k Kind, x any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := run.mask(n, box, 0); err != nil {
+	if err := run.run(n, box); err != nil {
 		return nil, err
 	}
 	return x, nil

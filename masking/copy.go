@@ -15,6 +15,38 @@ type copying struct {
 	policy Policy
 	level  Level
 	types  *planner
+
+	// The masks of fields stand one behind the other in made until flush puts them into their fields, as
+	// pieces of one string.
+	made    [160]byte
+	used    int
+	waiting [8]waiting
+	n       int
+}
+
+// waiting is a field whose mask ends at made[:end] and begins where the one before it ends.
+type waiting struct {
+	field reflect.Value
+	end   int
+}
+
+// run masks v and everything in it.
+func (c *copying) run(n *node, v reflect.Value) error {
+	err := c.mask(n, v, 0)
+	c.flush()
+	return err
+}
+
+func (c *copying) flush() {
+	if c.n == 0 {
+		return
+	}
+	all, from := string(c.made[:c.used]), 0
+	for _, w := range c.waiting[:c.n] {
+		w.field.SetString(all[from:w.end])
+		from = w.end
+	}
+	c.used, c.n = 0, 0
 }
 
 // mask changes v, a settable copy of the caller's value.
@@ -29,6 +61,10 @@ func (c *copying) mask(n *node, v reflect.Value, depth int) error {
 		c.maskBytes(n.kind, v)
 	case maskStruct:
 		for _, f := range n.fields {
+			if f.node.do == maskString && depth < deepest {
+				c.maskString(f.node.kind, v.Field(f.index))
+				continue
+			}
 			if err := c.mask(f.node, v.Field(f.index), depth+1); err != nil {
 				return err
 			}
@@ -61,13 +97,28 @@ func (c *copying) mask(n *node, v reflect.Value, depth int) error {
 
 func (c *copying) maskString(k Kind, v reflect.Value) {
 	s := v.String()
-	var buf [64]byte
-	switch {
-	case k != "":
-		v.SetString(string(c.policy.append(buf[:0], k, c.level, s)))
-	case !clean(s):
-		v.SetString(string(appendText(buf[:0], s, c.policy, c.level)))
+	if k == "" && clean(s) {
+		return
 	}
+	if c.n == len(c.waiting) {
+		c.flush()
+	}
+	made := c.made[:c.used]
+	switch {
+	case k == "":
+		made = appendText(made, s, c.policy, c.level)
+	case c.level == Partial && k != KindText: // the common case
+		made = appendPartial(made, k, c.policy.Profile.orStrict(), s)
+	default:
+		made = c.policy.append(made, k, c.level, s)
+	}
+	if len(made) > 0 && &made[0] != &c.made[0] { // it has outgrown the room
+		v.SetString(string(made[c.used:]))
+		return
+	}
+	c.used = len(made)
+	c.waiting[c.n] = waiting{v, c.used}
+	c.n++
 }
 
 func (c *copying) maskBytes(k Kind, v reflect.Value) {
@@ -126,6 +177,7 @@ func (c *copying) maskMap(n *node, v reflect.Value, depth int) error {
 		if err := c.mask(elem, val, depth+1); err != nil {
 			return err
 		}
+		c.flush() // before the map takes copies
 		if n.key != nil {
 			base := key.String()
 			for i := 2; fresh.MapIndex(key).IsValid(); i++ {
@@ -171,6 +223,7 @@ func (c *copying) maskAny(n *node, v reflect.Value, depth int) error {
 	if err := c.mask(elem, fresh, depth+1); err != nil {
 		return err
 	}
+	c.flush() // before v takes a copy
 	v.Set(fresh)
 	return nil
 }

@@ -17,7 +17,7 @@ func appendEmail(dst []byte, s string, p Profile) []byte {
 			at, w = wide, len("\uFF20")
 		}
 	}
-	if at < 1 || !plainDomain(s[at+w:]) || !utf8.ValidString(s[:at]) || at > maxWritten {
+	if at < 1 || !plainDomain(s[at+w:]) || at > maxWritten || !isASCII(s[:at]) && !utf8.ValidString(s[:at]) {
 		return append(dst, fixed...)
 	}
 	local, domain := s[:at], s[at+w:]
@@ -41,6 +41,8 @@ func plainDomain(d string) bool {
 		switch {
 		case r >= 'a' && r <= 'z':
 			label++
+			digits = 0
+			continue
 		case r >= '0' && r <= '9':
 			digits++
 			label++
@@ -64,6 +66,15 @@ func plainDomain(d string) bool {
 		digits = 0
 	}
 	return dots > 0 && label > 0
+}
+
+// isASCII is a quick test for short text.
+func isASCII(s string) bool {
+	var seen byte
+	for i := range len(s) {
+		seen |= s[i]
+	}
+	return seen < utf8.RuneSelf
 }
 
 // showable says whether a first character may be shown: a letter or digit, not an ornament, and not so

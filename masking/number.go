@@ -122,5 +122,25 @@ func (num *number) appendKept(dst []byte, s string, from, head, tail int) []byte
 	return dst
 }
 
+// plainDigits reports that s is nothing but ASCII digits, the common case that needs no parser.
+func plainDigits(s string) bool {
+	for i := range len(s) {
+		if s[i]-'0' > 9 {
+			return false
+		}
+	}
+	return true
+}
+
+// appendStarred appends s, which is ASCII, with stars for all but head and tail.
+func appendStarred(dst []byte, s string, head, tail int) []byte {
+	dst = append(dst, s...)
+	hidden := dst[len(dst)-len(s)+head : len(dst)-tail]
+	for i := range hidden {
+		hidden[i] = '*'
+	}
+	return dst
+}
+
 func isLetter(c byte) bool     { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isWideLetter(r rune) bool { return r >= 0xFF21 && r <= 0xFF3A || r >= 0xFF41 && r <= 0xFF5A }

@@ -44,7 +44,7 @@ func (pl *Plan[T]) at(v T, l Level) (T, error) {
 		return v, nil
 	}
 	run := copying{policy: pl.policy, level: l, types: pl.types}
-	if err := run.mask(pl.root, reflect.ValueOf(&v).Elem(), 0); err != nil {
+	if err := run.run(pl.root, reflect.ValueOf(&v).Elem()); err != nil {
 		return zero, err
 	}
 	return v, nil

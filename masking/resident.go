@@ -3,15 +3,22 @@ package masking
 // appendID keeps three and four characters of a resident ID of 15 or 18 characters. Log keeps one and one,
 // Compat six and four. The cards of Hong Kong and Taiwan keep two and, in Taiwan, three.
 func appendID(dst []byte, s string, p Profile) []byte {
+	if (len(s) == 15 || len(s) == 18) && plainDigits(s[:min(17, len(s))]) && (len(s) == 15 || s[17]-'0' < 10 || s[17]|0x20 == 'x') {
+		head, tail := residentEnds(p)
+		return appendStarred(dst, s, head, tail)
+	}
 	var num number
 	if !parseNumber(&num, s, true) {
 		return append(dst, fixed...)
 	}
 	d := num.digits()
-	head, tail := 3, 4
+	head, tail := residentEnds(p)
 	switch {
 	case residentShape(d):
 	case islandShape(d):
+		if p == Log {
+			break
+		}
 		head, tail = 2, 0
 		if num.n == 10 {
 			tail = 3
@@ -19,13 +26,18 @@ func appendID(dst []byte, s string, p Profile) []byte {
 	default:
 		return append(dst, fixed...)
 	}
-	switch {
-	case p == Log:
-		head, tail = 1, 1
-	case p == Compat && residentShape(d):
-		head = 6
-	}
 	return num.appendKept(dst, s, 0, head, tail)
+}
+
+// residentEnds is how much of a resident ID is kept at its ends.
+func residentEnds(p Profile) (head, tail int) {
+	switch p {
+	case Log:
+		return 1, 1
+	case Compat:
+		return 6, 4
+	}
+	return 3, 4
 }
 
 func residentShape(d []byte) bool {

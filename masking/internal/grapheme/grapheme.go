@@ -9,6 +9,9 @@ import (
 
 // Next returns the length in bytes of the first cluster of s and its first rune.
 func Next(s string) (size int, first rune) {
+	if len(s) > 1 && s[0] < utf8.RuneSelf && s[1] < utf8.RuneSelf && s[0] != '\r' {
+		return 1, rune(s[0])
+	}
 	first, size = utf8.DecodeRuneInString(s)
 	if first == '\r' && len(s) > 1 && s[1] == '\n' {
 		return 2, first
