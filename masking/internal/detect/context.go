@@ -77,7 +77,7 @@ func near(w string, end int) (nearest, all topic) {
 				continue
 			}
 		}
-		if text && endsClause(w[:i]) {
+		if text && endsSentence(w, i) {
 			return nearest, all
 		}
 		i--
@@ -99,6 +99,26 @@ func canEnd(w string, i int, c byte) bool {
 		return false
 	}
 	return i == len(w) || !isLetter(c) || !isLetter(w[i]) || isUpper(w[i]) || w[i] == 's'
+}
+
+// endsSentence is endsClause for w[:end], and knows the full stop in front of another sentence: not that of
+// an abbreviation.
+func endsSentence(w string, end int) bool {
+	if w[end-1] != '.' {
+		return endsClause(w[:end])
+	}
+	if end < 5 || end+1 >= len(w) || w[end] != ' ' || !isUpper(w[end+1]) {
+		return false
+	}
+	if isDigit(w[end-2]) {
+		return true
+	}
+	for _, c := range []byte(w[end-5 : end-1]) {
+		if c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 // endsClause reports the end of a line or a sentence, behind which words no longer speak about what follows.

@@ -51,6 +51,18 @@ func (c *cluster) dateEnd(g int) (end int, ok bool) {
 		}
 		return end, true
 	}
+	if year(d) && monthName(strings.TrimLeft(w[end:], " -,")) > 0 { // 1985 March 4
+		at := len(w) - len(strings.TrimLeft(w[end:], " -,"))
+		at += monthName(w[at:])
+		rest := strings.TrimLeft(w[at:], " -,.")
+		n := 0
+		for n < len(rest) && isDigit(rest[n]) {
+			n++
+		}
+		if n == 1 || n == 2 {
+			return len(w) - len(rest) + n, true
+		}
+	}
 	if g+2 >= c.n || !c.uniform(g, g+2) || !allowed(c.groups[g+1].sep, "-/. ") || c.groups[g+1].sep == joined {
 		return 0, false
 	}

@@ -178,7 +178,12 @@ func letterThenNumber(w string, start, at, end int) bool {
 	case 'e':
 		return hasFold(w[digits:], "ext")
 	}
-	return false
+	return start == at && digits-at <= 2 && end-digits == 2 && ordinal(w[digits:end])
+}
+
+// ordinal reports the letters behind a day: 1st, 22nd.
+func ordinal(s string) bool {
+	return hasFold(s, "st") || hasFold(s, "nd") || hasFold(s, "rd") || hasFold(s, "th")
 }
 
 // hasFold reports whether s begins with prefix, which is in lower case.

@@ -5,7 +5,8 @@ const ibanLengths = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ2
 	"GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MR27MT31MU30NL18NO15PK24" +
 	"PL28PS29PT25QA29RO24RS22SA24SC31SE24SI19SK24SM27ST25SV28TL23TN24TR26UA29VA22VG24XK20"
 
-// iban finds an international account number from its first letter, with or without groups of four.
+// iban finds an international account number from its first letter, with or without groups. Groups of other
+// sizes than four must not look like words.
 func iban(w string, start int) (Span, bool) {
 	if len(w)-start < 15 || !isLetter(w[start]) || !isLetter(w[start+1]) || !isDigit(w[start+2]) || !isDigit(w[start+3]) {
 		return Span{}, false
@@ -15,19 +16,21 @@ func iban(w string, start int) (Span, bool) {
 		return Span{}, false
 	}
 	var compact [34]byte
-	n, end := 0, start
+	n, end, odd, small := 0, start, false, false
 	for end < len(w) && n < want {
 		switch c := w[end]; {
 		case isDigit(c) || isLetter(c):
 			compact[n] = upper(c)
+			small = small || c != compact[n]
 			n++
-		case (c == ' ' || c == '-') && n > 0 && n%4 == 0:
+		case (c == ' ' || c == '-') && n >= 4 && w[end-1] != c:
+			odd = odd || n%4 != 0
 		default:
 			return Span{}, false
 		}
 		end++
 	}
-	if n < want || end < len(w) && isWord(w[end]) || !mod97(compact[:n]) {
+	if n < want || odd && (small || !allDigits(string(compact[8:n]))) || end < len(w) && isWord(w[end]) || !mod97(compact[:n]) {
 		return Span{}, false
 	}
 	return Span{start, end, IBAN, Checked, certain}, true

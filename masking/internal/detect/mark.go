@@ -1,9 +1,6 @@
 package detect
 
-import (
-	"strings"
-	"unicode/utf8"
-)
+import "strings"
 
 // mark looks at a colon or equals sign of the given size: the end of a key, or a part of an address of
 // machines.
@@ -23,7 +20,12 @@ func (s *Scanner) mark(i, size int) int {
 		return i + size
 	}
 	top, long := words.endingAt(w, key)
-	if top == 0 {
+	if top&(tSecret|tName|tAddress|tWeChat|tQQ) == 0 {
+		if span, ok := keyedLatin(w, key, at+size); ok {
+			s.hit(span, lo)
+		} else if span, ok := speaker(w, key); ok {
+			s.hit(span, lo)
+		}
 		return i + size
 	}
 	return max(i+size, s.value(w, lo, at+size, top, w[key-long:key], true))
@@ -136,12 +138,16 @@ func (s *Scanner) han(i int, r rune, size int) int {
 		span, ok := gendered(w, at)
 		s.take(i, lo, span, ok)
 	}
-	if !keySet.Has(r) {
+	if r == '是' && !strings.HasSuffix(s.Text[:i], "我") || !keySet.Has(r) {
+		return i + size
+	}
+	if r == '礼' {
+		s.closing(i, size)
 		return i + size
 	}
 	w, at, lo := s.view(i)
 	top, long := words.endingAt(w, at+size)
-	if r == '叫' {
+	if r == '叫' || r == '是' {
 		top, long = tName, size
 	}
 	if top == 0 {
@@ -156,19 +162,13 @@ func (s *Scanner) email(i int) {
 	s.take(i, lo, span, ok)
 }
 
-// letter looks at a capital or an n that may begin an English title or the word name.
-func (s *Scanner) letter(i int) int {
-	if i > 0 && (isWord(s.Text[i-1]) || s.Text[i-1] >= utf8.RuneSelf && s.Text[i-1] < 0xE0 && s.Text[i-1] >= 0xC0) {
-		return i + 1
+// closing looks behind 敬礼 for a signature.
+func (s *Scanner) closing(i, size int) {
+	if !strings.HasSuffix(s.Text[:i], "敬") {
+		return
 	}
-	text := s.Text[i:min(len(s.Text), i+12)]
-	for _, intro := range introductions {
-		if text[0] == intro.word[0] && strings.HasPrefix(text, intro.word) {
-			w, at, lo := s.view(i)
-			if span, ok := latinName(w, at+len(intro.word), intro.least); ok {
-				return max(i+1, s.hit(span, lo))
-			}
-		}
+	w, at, lo := s.view(i)
+	if span, ok := closing(w, at+size); ok {
+		s.hit(span, lo)
 	}
-	return i + 1
 }

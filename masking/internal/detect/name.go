@@ -8,18 +8,13 @@ import (
 	"github.com/confide-go/confide/masking/internal/zh"
 )
 
-// introductions come before a Latin name; least is how many words make it one.
-var introductions = [...]struct {
-	word  string
-	least int
-}{
-	{"Mr. ", 1}, {"Mr ", 1}, {"Mrs. ", 1}, {"Mrs ", 1}, {"Ms. ", 1}, {"Ms ", 1}, {"Miss ", 1}, {"Mx. ", 1}, {"Dr. ", 1}, {"Dr ", 1},
-	{"Prof. ", 1}, {"Professor ", 1}, {"Dear ", 1}, {"I'm ", 2}, {"I am ", 2}, {"name is ", 1}, {"named ", 1}, {"name's ", 1}, {"Name is ", 1},
-}
-
 // nameValue reads a name behind a key. Without a colon only a Han name that ends where words end is taken.
 func nameValue(w string, at int, marked bool) (Span, bool) {
 	start := skipBlank(w, at, marked)
+	if start < len(w) && hasPrefix(w[start:], "我") { // 叫我小明
+		start += len("我")
+		at = start
+	}
 	if start >= len(w) {
 		return Span{}, false
 	}
@@ -37,7 +32,8 @@ func nameValue(w string, at int, marked bool) (Span, bool) {
 
 // afterName are words that can follow a name without a break.
 const afterName = "先生 女士 小姐 老师 经理 医生 律师 教授 主任 同学 师傅 电话 手机 联系 身份 邮箱 地址 性别 年龄 今年 已经 申请 购买 预约 办理 登录 提交 " +
-	"要求 表示 反映 投诉 来电 咨询 下单 付款 签收 女性 男性 出生 住在 家住 银行 微信 本人 您好 你好 同志 以及 或者 之前 之后 昨天 今天 明天 上午 下午"
+	"要求 表示 反映 投诉 来电 咨询 下单 付款 签收 女性 男性 出生 住在 家住 银行 微信 本人 您好 你好 同志 以及 或者 之前 之后 昨天 今天 明天 上午 下午 完成 开了 开具 开出 就行 就好 打来 去了 提出 办了 取件 送货 发来 认证 实名 注册 充值 退款 退货 离职 入职 请假 审批 审核 通过 负责 到访 就诊 入院 出院 复诊 缴费 报名 参加 " +
+	"报案 回复 留言 发送 发起 操作 修改 删除 创建 更新 确认 同意 拒绝 收到 收货 寄出 签字 签署 称其 称自 自称 因为 由于 患有 主诉 工号 编号 账号 账户 护照 车牌 名下 本次 任职 毕业 就读 来自 等人 夫妇 家属"
 
 const afterNameRunes = "的在是于和与及或说因被住男女已将向从来到给，。、先有对把为等也都又要想由"
 
@@ -93,10 +89,14 @@ const notNames = "方案 成本 会员 来电 来访 来信 来源 来自 方式
 	"关系 关于 常见 常用 明确 明细 水平 白色 黄色 黑色 红色 单位 单号 项目 文件 文档 文本 文字 元素 何时 钱包 江苏 安徽 宁波 武汉 石家庄 云南 " +
 	"别名 姓名 名称 方面 管理 经理 花费 满意 满足 强制 支持 支付 权限 计划 计算 顾客 游客 符合 党员 谈判 解决 解释 连续 高度 双方 万元 边界 " +
 	"左右 水果 米饭 房屋 房间 汽车 金融 农业 农村 宣传 广东 广西 湖南 湖北 河北 河南 海南 云端 信息 信用 信号 申请 查询 查看 易于 空间 时长 " +
-	"未知 匿名 保密 服务 系统 测试 用户 客服 客户 空白 不详 无名 空 暂无 向前 相关 相同 相应 路由 通用 通过 通知 贵公司 阳光 苗条 梅花"
+	"未知 匿名 保密 服务 系统 测试 用户 客服 客户 空白 不详 无名 空 暂无 向前 相关 相同 相应 路由 通用 通过 通知 贵公司 阳光 苗条 梅花 马上 马路 马桶 张家口 马来西 黄金 唐山 唐朝 段落 段代 常州 温州 郑州 徐州 杭州 罗马 万一 白天 石油 毛利 花园 钟头 孔雀 段子 余下 江湖 江南 黄昏 " +
+	"黄牛 陈述 陈旧 许可 许多 谢谢 曾经 董事 周末 周年 周一 周二 周三 周四 周五 周六 周日 周边 周期 沈阳 何必 何况 林业 高中 高铁 方便 金牌 安全员 成都 武器 武装 孟加拉 秦皇岛 邓白氏 叶子"
 
 func accept(w string, at, end int) int {
 	name := w[at:end]
+	if _, size := utf8.DecodeLastRuneInString(name); strings.Contains("人员者们吗呢吧了啊号", name[len(name)-size:]) {
+		return at
+	}
 	if len(name) >= 6 && (notNameSet.has(name) || notNameSet.has(name[:6])) {
 		return at
 	}
@@ -129,7 +129,7 @@ func wordFollows(s string) bool {
 func organisation(s string) bool {
 	end := 0
 	for i, r := range s {
-		if !isHan(r) || i > 60 {
+		if !isHan(r) || r == '的' || i > 60 {
 			break
 		}
 		end = i + utf8.RuneLen(r)
@@ -152,7 +152,7 @@ func dottedName(w string, at int) int {
 			if part++; part > 7 {
 				return at
 			}
-		case (r == 0xB7 || r == 0x2022 || r == 0x30FB || r == 0x2027) && part >= 1:
+		case isNameDot(r) && part >= 1:
 			dots++
 			part = 0
 		default:
@@ -197,8 +197,28 @@ func gendered(w string, at int) (Span, bool) {
 	return span, ok && breaks(w, span.Start)
 }
 
+// closing finds the name on a line of its own behind 此致敬礼, which ends at w[:at].
+func closing(w string, at int) (Span, bool) {
+	start := at
+	for start < len(w) && start-at < 12 {
+		r, size := utf8.DecodeRuneInString(w[start:])
+		if !strings.ContainsRune(" \n\r！!。，\u3000", r) {
+			break
+		}
+		start += size
+	}
+	if !strings.Contains(w[at:start], "\n") {
+		return Span{}, false
+	}
+	end := hanName(w, start, true)
+	return Span{start, end, Name, Context, likely}, end > start && endsLine(w, end)
+}
+
 // nameBefore finds the name that ends at w[:at].
 func nameBefore(w string, at int) (Span, bool) {
+	if start := dottedBefore(w, at); start < at {
+		return Span{start, at, Name, Context, likely}, true
+	}
 	var starts [4]int
 	n, i := 0, at
 	for n < len(starts) && i > 0 {
@@ -241,65 +261,52 @@ func breaks(w string, at int) bool {
 	return top&(tName|tPhone) != 0
 }
 
-// particles stand inside Latin names in lower case.
-const particles = "de da do dos das del della di la le van von der den ten ter bin binti ibn al el y af av zu e"
-
-// latinName reads capitalised words, initials and particles at w[at:].
-func latinName(w string, at, least int) (Span, bool) {
-	end, count, i := at, 0, at
-	for count < 5 {
-		size := capitalised(w[i:])
-		if size == 0 {
-			next := strings.IndexByte(w[i:min(len(w), i+8)], ' ')
-			if count == 0 || next <= 0 || !particleSet.has(w[i:i+next]) {
-				break
-			}
-			i += next + 1
-			continue
-		}
-		if notLatinNameSet.has(w[i : i+size]) {
+// speaker finds the name in front of a colon in the export of a chat: [2024-03-15 14:32] 王小明：.
+func speaker(w string, key int) (Span, bool) {
+	const longest = 4 * len("王")
+	start := key
+	for start > 0 && key-start <= longest {
+		r, size := utf8.DecodeLastRuneInString(w[:start])
+		if !isHan(r) {
 			break
 		}
-		count++
-		i += size
-		if i < len(w) && w[i] == '.' && size == 1 { // an initial
-			i++
-		}
-		end = i
-		if i+1 >= len(w) || w[i] != ' ' {
-			break
-		}
-		i++
+		start -= size
 	}
-	if count < least {
+	if key-start < 2*len("王") || key-start > longest || start < 6 || w[start-1] != ' ' ||
+		!(w[start-2] == ']' && isDigit(w[start-3]) || isDigit(w[start-2]) && isDigit(w[start-3]) && w[start-4] == ':') {
 		return Span{}, false
 	}
-	return Span{at, end, Name, Context, likely}, true
+	surname := zh.Surname(w[start:])
+	given := (key - start - surname) / len("王")
+	if !zh.FrequentSurname(w[start:]) || given < 1 || given > 2 || accept(w, start, key) == start {
+		return Span{}, false
+	}
+	return Span{start, key, Name, Context, likely}, true
 }
 
-const notLatinNames = "Sir Madam Customer Customers Team All Friend Friends Colleague Colleagues User Users Diary God Lord Client Support I The A An This That Is " +
-	"Not No Yes Null None Unknown Phone Email Address Tel Mobile Date Number ID SSN Company And Or"
-
-// capitalised returns the length of the capitalised word s begins with.
-func capitalised(s string) int {
-	r, size := utf8.DecodeRuneInString(s)
-	if !unicode.IsUpper(r) {
-		return 0
-	}
-	for size < len(s) {
-		r, n := utf8.DecodeRuneInString(s[size:])
-		if isHan(r) || !unicode.IsLetter(r) && !unicode.IsMark(r) && !((r == '\'' || r == '-' || r == 0x2019) && size+1 < len(s) && isLetterAt(s[size+n:])) {
+// dottedBefore returns the start of the name of several parts that ends at w[:at], or at.
+func dottedBefore(w string, at int) int {
+	const longest = 60
+	start, part, dots := at, 0, 0
+	for start > 0 && at-start < longest {
+		r, size := utf8.DecodeLastRuneInString(w[:start])
+		switch {
+		case isHan(r):
+			part++
+		case isNameDot(r) && part > 0:
+			dots, part = dots+1, 0
+		default:
+			size = 0
+		}
+		if size == 0 || part > 7 || dots > 0 && part > 2 && breaks(w, start) {
 			break
 		}
-		if r == '\'' && hasPrefix(s[size+1:], "s") && (len(s) == size+2 || !isLetter(s[size+2])) {
-			break // John's
-		}
-		size += n
+		start -= size
 	}
-	return size
+	if dots == 0 || part == 0 || part > 7 {
+		return at
+	}
+	return start
 }
 
-func isLetterAt(s string) bool {
-	r, _ := utf8.DecodeRuneInString(s)
-	return unicode.IsLetter(r)
-}
+func isNameDot(r rune) bool { return r == 0xB7 || r == 0x2022 || r == 0x30FB || r == 0x2027 }

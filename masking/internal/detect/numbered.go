@@ -4,7 +4,7 @@ import "strings"
 
 // ssn finds US social security numbers, 3-2-4; nine digits in a row need the word.
 func (c *cluster) ssn(g int) (Span, bool) {
-	h := c.upTo(g, 9, " -")
+	h := c.upTo(g, 9, " -.")
 	if h < 0 || !c.plainEnd(g, h) {
 		return Span{}, false
 	}

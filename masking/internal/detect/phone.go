@@ -21,6 +21,9 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 		return Span{}, false
 	}
 	nearest, all := c.counted(g)
+	if nearest == tSSN && !closeBy(c.w, c.groups[g].start, lookBack/2) {
+		nearest = 0 // the number in between was meant
+	}
 	called := nearest&tPhone != 0 || all&tPhone != 0 && nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0 ||
 		nearest&tDesk != 0 && closeBy(c.w, c.groups[g].start, 3)
 	if h, ok := c.mobile(g); ok {
@@ -31,6 +34,9 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 	}
 	if h, ok := c.grouped(g, open); ok && (nearest&(tCode|tSSN|tMoney|tVersion) == 0 || called) {
 		return c.phoneSpan(g, h, Shape, likely), true
+	}
+	if h, ok := c.trunk(g, open); ok && (nearest&(tCode|tSSN|tMoney|tVersion|tCard) == 0 || called) {
+		return c.phoneSpan(g, h, Shape, guess), true
 	}
 	if !called && !announced(c, g) {
 		return Span{}, false
@@ -100,7 +106,7 @@ func extension(w string, end int) int {
 		return end
 	}
 	size := 0
-	for _, word := range [...]string{"extension", "ext.", "ext", "x", "#", "转分机", "转", "轉", "分机号", "分机", "-"} {
+	for _, word := range [...]string{"extension", "extn.", "extn", "ext.", ";ext=", "ext", "x", "#", "转分机", "转", "轉", "分机号", "分机", "内线", "內線", "-"} {
 		if hasFold(rest, word) {
 			size = len(word)
 			break

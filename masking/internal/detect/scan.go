@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/confide-go/confide/masking/internal/fold"
@@ -65,7 +66,7 @@ func (s *Scanner) anchor(i int, kind class) int {
 	case mark:
 		return s.mark(i, 1)
 	case letter:
-		return s.letter(i)
+		return s.capital(i, 1)
 	}
 	return s.wide(i)
 }
@@ -160,7 +161,7 @@ var anchors = func() (t [256]class) {
 	}
 	t['@'] = at
 	t[':'], t['='] = mark, mark
-	for _, c := range "MDPInN" {
+	for c := 'A'; c <= 'Z'; c++ {
 		t[c] = letter
 	}
 	return t
@@ -172,6 +173,9 @@ func (s *Scanner) wide(i int) int {
 	r, w := utf8.DecodeRuneInString(text[i:])
 	if r == utf8.RuneError && w == 1 {
 		return i + 1
+	}
+	if w == 2 && unicode.IsUpper(r) {
+		return s.capital(i, w)
 	}
 	if _, script := fold.Rune(r); script != fold.None {
 		if script == fold.Numeral && !digitAfter(text, i+w) {
