@@ -101,24 +101,12 @@ func canEnd(w string, i int, c byte) bool {
 	return i == len(w) || !isLetter(c) || !isLetter(w[i]) || isUpper(w[i]) || w[i] == 's'
 }
 
-// endsSentence is endsClause for w[:end], and knows the full stop in front of another sentence: not that of
-// an abbreviation.
+// endsSentence is endsClause for w[:end], and knows the full stop between a number and another sentence.
 func endsSentence(w string, end int) bool {
 	if w[end-1] != '.' {
 		return endsClause(w[:end])
 	}
-	if end < 5 || end+1 >= len(w) || w[end] != ' ' || !isUpper(w[end+1]) {
-		return false
-	}
-	if isDigit(w[end-2]) {
-		return true
-	}
-	for _, c := range []byte(w[end-5 : end-1]) {
-		if c < 'a' || c > 'z' {
-			return false
-		}
-	}
-	return true
+	return end >= 2 && end+1 < len(w) && isDigit(w[end-2]) && w[end] == ' ' && isUpper(w[end+1])
 }
 
 // endsClause reports the end of a line or a sentence, behind which words no longer speak about what follows.

@@ -16,6 +16,7 @@ const (
 	iClose                    // Kind regards: a line of its own
 	iGreets                   // Hi: one word in front of a comma
 	iDear                     // one word
+	iAsk                      // name: two words, or one behind the question
 )
 
 var introductions = buildTrie([]topicList{
@@ -25,16 +26,18 @@ var introductions = buildTrie([]topicList{
 	{iKin, `wife husband son daughter brother sister spouse uncle aunt cousin nephew niece boyfriend girlfriend fiancé fiancée`},
 	{iRole, `customer client patient employee applicant tenant passenger cardholder account_holder holder landlord resident witness plaintiff defendant
 		i_am i'm this_is signed_by guest sra sr sincerely co_worker colleague behalf_of speaking_with spoke_to spoke_with subscriber borrower lender buyer seller
+		producer actor actress singer author writer director composer president chairman minister senator mayor captain detective inspector professor
 		beneficiary guardian manager attorney nurse student teacher member user agent driver owner married_to care_of c/o`},
 	{iKey | iRole, `applicant co_applicant customer client patient employee author tenant landlord passenger buyer seller guest owner driver student teacher
 		guardian agent user attn attention witness signed`},
-	{iKey, `from to cc bcc contact invoice_to bill_to billed_to ship_to sold_to pay_to sender receiver reporter assignee reviewer approved_by
+	{iKey, `by from to cc bcc contact invoice_to bill_to billed_to ship_to sold_to pay_to sender receiver reporter assignee reviewer approved_by
 		prepared_by submitted_by created_by requested_by reported_by owner gp physician doctor surgeon consultant insured policyholder beneficiary emergency_contact next_of_kin
 		manager supervisor parent mother father spouse wife husband nombre nom nome naam nazwisko kunde mieter vermieter versicherungsnehmer absender
 		empfänger ansprechpartner kontakt cliente paciente client destinataire expéditeur mittente destinatario`},
 	{iClose, `regards sincerely thanks thank_you cheers faithfully truly wishes respectfully cordially cordialement saludos atentamente saluti groeten
 		grüßen grüße gruß gruss best yours warmly gratefully`},
 	{iDear, `dear`},
+	{iAsk, `name`},
 	{iGreets, `hi hello hey hallo bonjour hola ciao good_morning good_afternoon good_evening`},
 })
 
@@ -45,7 +48,7 @@ func (s *Scanner) capital(i, size int) int {
 		return i + size
 	}
 	at := i - 1
-	for at > 0 && i-at < 8 && strings.IndexByte(" \n\r\t.,!", text[at-1]) >= 0 {
+	for at > 0 && i-at < 8 && strings.IndexByte(" \n\r\t.,!?", text[at-1]) >= 0 {
 		at--
 	}
 	if at == 0 || i-at >= 8 {
@@ -75,7 +78,7 @@ func introduced(w string, at, here, long int, top topic) (Span, bool) {
 	gap, upper := w[at:here], isUpper(w[at-long])
 	direct := gap == " "
 	switch {
-	case top&iTitle != 0 && upper && (direct || gap == ". "):
+	case top&iTitle != 0 && upper && (direct && !(long == 2 && afterHouse(w, at-long)) || gap == ". "):
 		return titledLatin(w, here)
 	case top&iSays != 0 && direct:
 		return latin(w, here, 1, false)
@@ -84,6 +87,10 @@ func introduced(w string, at, here, long int, top topic) (Span, bool) {
 	case top&iGreets != 0 && direct:
 		span, ok := latinName(w, here, 1)
 		return span, ok && span.End < len(w) && (w[span.End] == ',' || w[span.End] == '!' && strings.Contains(w[here:span.End], " "))
+	case top&iAsk != 0 && direct:
+		return latinName(w, here, 2)
+	case top&iAsk != 0 && (gap == "? " || gap == "?\n"):
+		return latinName(w, here, 1)
 	case top&iClose != 0 && strings.Contains(gap, "\n"):
 		span, ok := latinName(w, here, 1)
 		return span, ok && endsLine(w, span.End)
@@ -91,6 +98,15 @@ func introduced(w string, at, here, long int, top topic) (Span, bool) {
 		return latinName(w, here, 2)
 	}
 	return Span{}, false
+}
+
+// afterHouse reports a street with its number in front of w[:at], where Dr is a drive.
+func afterHouse(w string, at int) bool {
+	at = len(strings.TrimRight(w[:at], " "))
+	for at > 0 && w[at-1] > ' ' {
+		at--
+	}
+	return at >= 2 && w[at-1] == ' ' && isDigit(w[at-2])
 }
 
 func endsLine(w string, end int) bool {

@@ -21,7 +21,7 @@ var topicWords = []topicList{
 	{tPhone, `telefon telefonnummer rufnummer handy handynummer mobil mobiltelefon mobilnummer festnetz durchwahl téléphone tél numéro_de_téléphone
 		teléfono móvil celular telefono cellulare recapito telefone telemóvel telefoonnummer telefoon mobiel gsm komórka puhelin matkapuhelin cep_telefonu
 		nomor_telepon telepon no_hp điện_thoại callback_number contact_number reachable reach_us my_cell your_number his_number her_number
-		number_is msisdn phone_no phone_num mobile_no mobile_num 携帯 携帯電話 電話番号 連絡先 전화 전화번호 휴대폰 핸드폰 휴대전화 연락처 联系手机 連絡電話 聯絡電話 行動電話 手机尾号 来电号码 呼入号码 收件电话 寄件电话 手机号是 热线电话`},
+		msisdn phone_no phone_num mobile_no mobile_num 携帯 携帯電話 電話番号 連絡先 전화 전화번호 휴대폰 핸드폰 휴대전화 연락처 联系手机 連絡電話 聯絡電話 行動電話 手机尾号 来电号码 呼入号码 收件电话 寄件电话 手机号是 热线电话`},
 	{tBirth, `geb geboren geburtsdatum geburtstag né_le née_le date_de_naissance nato_il nata_il data_di_nascita nacido_el nacida_el nacimiento fecha_de_nacimiento
 		nascido_em nascida_em data_de_nascimento geboortedatum urodzony urodzona född birthday_is born_on born_in 生年月日 생년월일 出生年 诞辰 诞生 诞生于`},
 	{tAddress, `anschrift adresse adres dirección direccion indirizzo endereço adress osoite domicilio wohnhaft_in home_address billing_address shipping_address mailing_address
