@@ -25,6 +25,7 @@ type sealJob struct {
 	in    *cell
 	out   *cell
 	index []Index // one per field.indexes
+	twins []twin
 }
 
 // add asks for a value to be sealed for a row.
@@ -85,6 +86,9 @@ func (j *sealJob) seal(keys *tenantKeys, key *subjectKey, region string) error {
 			return err
 		}
 		j.index = append(j.index, idx)
+		if err := j.addTwins(keys, x, region, value, idx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -152,6 +156,7 @@ func (v *Vault) beforeCreate(db *gorm.DB) error {
 		return err
 	}
 	c.store()
+	rememberTwins(db, c.sealing.jobs)
 	return c.guardConflict()
 }
 

@@ -25,6 +25,9 @@ func (v *Vault) Migrate(ctx context.Context, db *gorm.DB, models ...any) error {
 			return fmt.Errorf("privacy: migrate the key tables: %w", err)
 		}
 	}
+	if err := quiet.AutoMigrate(&rotationRow{}); err != nil {
+		return fmt.Errorf("privacy: migrate the table of rotations: %w", err)
+	}
 	if err := v.checkKEK(ctx, session(ctx, db)); err != nil {
 		return err
 	}
@@ -183,7 +186,7 @@ func (v *Vault) checkKEK(ctx context.Context, db *gorm.DB) error {
 			return fmt.Errorf("privacy: load the key check value: %w", errors.Join(err, ErrKey))
 		}
 	}
-	text, err := v.cfg.KEK.DecryptWithContext(ctx, stored[0].Wrapped, aad)
+	text, err := v.ring.kek.DecryptWithContext(ctx, stored[0].Wrapped, aad)
 	if err != nil || !bytes.Equal(text, checkText) {
 		return fmt.Errorf("%w: the KEK is not the one this database was made with; give the right key file or key name: %w", ErrKey, errors.Join(err))
 	}

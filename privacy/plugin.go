@@ -20,9 +20,11 @@ func (v *Vault) Initialize(db *gorm.DB) error {
 	return errors.Join(
 		cb.Create().Before("gorm:create").After("gorm:save_before_associations").Register("confide:privacy:create", v.guard(v.beforeCreate)),
 		cb.Create().After("gorm:create").Register("confide:privacy:created", v.afterCreate),
+		cb.Create().After("gorm:create").Before("gorm:commit_or_rollback_transaction").Register("confide:privacy:unique:create", v.afterUnique),
 		cb.Create().After("*").Register("confide:privacy:end:create", v.endTransaction),
 		cb.Update().Before("gorm:update").After("gorm:save_before_associations").Register("confide:privacy:update", v.guard(v.beforeUpdate)),
 		cb.Update().After("gorm:update").Register("confide:privacy:updated", v.afterWrite),
+		cb.Update().After("gorm:update").Before("gorm:commit_or_rollback_transaction").Register("confide:privacy:unique:update", v.afterUnique),
 		cb.Update().After("*").Register("confide:privacy:end:update", v.endTransaction),
 		cb.Delete().Before("gorm:delete").Register("confide:privacy:delete", v.guard(v.beforeDelete)),
 		cb.Delete().After("gorm:delete").Register("confide:privacy:deleted", v.afterWrite),

@@ -3,11 +3,11 @@ package privacy
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/keyset"
@@ -26,79 +26,33 @@ const (
 
 // tenantKeys are a tenant's unwrapped keysets: one wraps the persons' keys, the other makes blind indexes.
 type tenantKeys struct {
-	data  tink.AEAD
-	index *prf.Set
+	data   tink.AEAD
+	index  *prf.Set
+	id     [32]byte // of the wrapped bytes they came from
+	wraps  []uint32 // ids of the keys in data
+	opened time.Time
+	uses   atomic.Int64
+	dead   atomic.Bool // wiped by Forget
 }
 
-// A keyRing unwraps and creates keys. It keeps tenants' keys for the life of the process and persons' keys
-// for no longer than the values that were read with them.
+// A keyRing unwraps and creates keys. It keeps tenants' keys for KeyTTL and persons' keys for no longer than
+// the values that were read with them.
 //
 // A tenant's keyset that was created in a transaction is gone when that rolls back, so it must not be
 // remembered for the tenant before another transaction has seen it: everything sealed with it would be
 // lost. Unwrapped keysets are therefore kept by the wrapped bytes, and a tenant points to one of them only
 // once it is known to be committed.
 type keyRing struct {
-	kek   tink.AEADWithContext
-	store KeyStore
+	kek    tink.AEADWithContext
+	store  KeyStore
+	limits cacheLimits
 
 	mu        sync.Mutex
+	closed    bool
 	committed map[string]*tenantKeys
 	pending   map[string]any // tenant: the transaction that created its keys
 	unwrapped map[[32]byte]*flight
-}
-
-// A flight is one unwrapping, done or under way, however many ask for it.
-type flight struct {
-	done chan struct{}
-	keys *tenantKeys
-	err  error
-}
-
-// tenantKeys returns the keys of a tenant, or nil if there are none and create is false.
-func (r *keyRing) tenantKeys(ctx context.Context, db *gorm.DB, tenant string, create bool) (*tenantKeys, error) {
-	r.mu.Lock()
-	known := r.committed[tenant]
-	r.mu.Unlock()
-	if known != nil {
-		return known, nil
-	}
-	stored, err := r.loadTenant(ctx, db, tenant, false)
-	if err != nil {
-		return nil, err
-	}
-	created := false
-	if stored == nil {
-		if !create {
-			return nil, nil
-		}
-		if stored, err = r.createTenant(ctx, db, tenant); err != nil {
-			return nil, err
-		}
-		created = true
-	}
-	keys, err := r.unwrap(ctx, tenant, stored)
-	if err != nil {
-		return nil, err
-	}
-	r.remember(conn{db}, tenant, keys, created)
-	return keys, nil
-}
-
-func (r *keyRing) remember(c conn, tenant string, keys *tenantKeys, created bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if c.inTransaction() && (created || r.pending[tenant] == c.connection()) {
-		if r.pending == nil {
-			r.pending = map[string]any{}
-		}
-		r.pending[tenant] = c.connection()
-		return
-	}
-	if r.committed == nil {
-		r.committed = map[string]*tenantKeys{}
-	}
-	r.committed[tenant] = keys
-	delete(r.pending, tenant)
+	sealed    map[usageKey]*atomic.Uint64
 }
 
 // loadTenant returns the tenant's two stored keys, data first, or nil.
@@ -161,65 +115,20 @@ func wrapKeyset(h *keyset.Handle, with tink.AEAD, aad []byte) ([]byte, error) {
 	return bytes.Clone(buf.Bytes()), nil
 }
 
-// unwrap asks the KEK once for the same bytes, however many goroutines come at a time.
-func (r *keyRing) unwrap(ctx context.Context, tenant string, stored []StoredKey) (*tenantKeys, error) {
-	h := sha256.New()
-	for _, k := range stored {
-		h.Write(encode(k.Tenant, k.Purpose, string(k.Wrapped)))
-	}
-	id := [32]byte(h.Sum(nil))
-	for {
-		r.mu.Lock()
-		f, ok := r.unwrapped[id]
-		if !ok {
-			if r.unwrapped == nil {
-				r.unwrapped = map[[32]byte]*flight{}
-			}
-			f = &flight{done: make(chan struct{})}
-			r.unwrapped[id] = f
-			r.mu.Unlock()
-			return r.fly(ctx, tenant, stored, id, f)
-		}
-		r.mu.Unlock()
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		// Whoever tried may have been cancelled; then it is our turn.
-		if f.err == nil || !errors.Is(f.err, context.Canceled) && !errors.Is(f.err, context.DeadlineExceeded) {
-			return f.keys, f.err
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func (r *keyRing) fly(ctx context.Context, tenant string, stored []StoredKey, id [32]byte, f *flight) (*tenantKeys, error) {
-	defer close(f.done)
-	f.err = fmt.Errorf("%w: unwrapping the keys of tenant %q panicked", ErrKey, tenant)
-	defer func() {
-		if f.err != nil {
-			r.mu.Lock()
-			delete(r.unwrapped, id)
-			r.mu.Unlock()
-		}
-	}()
-	f.keys, f.err = r.unwrapNow(ctx, tenant, stored)
-	return f.keys, f.err
-}
-
 func (r *keyRing) unwrapNow(ctx context.Context, tenant string, stored []StoredKey) (*tenantKeys, error) {
 	data, index := stored[0], stored[1]
+	asked := r.limits.clock()
 	h, err := keyset.ReadWithContext(ctx, keyset.NewBinaryReader(bytes.NewReader(data.Wrapped)), r.kek, keyAAD(data.KeyName, data.Version))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the KEK does not open the keys of tenant %q; is it the one this database was made with? %w", ErrKey, tenant, err)
 	}
-	k := &tenantKeys{}
-	if k.data, err = aead.New(h); err != nil {
+	k := &tenantKeys{id: wrappedID(stored), opened: asked}
+	plain, err := aead.New(h)
+	if err != nil {
 		return nil, fmt.Errorf("%w: tenant %q: %w", ErrKey, tenant, err)
 	}
+	k.wraps = keyIDs(h)
+	k.data = &countedAEAD{plain, k, tenant, r.counter(tenant, primaryID(h))}
 	h, err = keyset.ReadWithAssociatedData(keyset.NewBinaryReader(bytes.NewReader(index.Wrapped)), k.data, keyAAD(index.KeyName, index.Version))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the index keyset of tenant %q does not open; restore table confide_tenant_keys from a backup: %w", ErrKey, tenant, err)
@@ -232,6 +141,9 @@ func (r *keyRing) unwrapNow(ctx context.Context, tenant string, stored []StoredK
 
 // blind returns the index of a value under the newest index key.
 func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []byte) (Index, error) {
+	if k.dead.Load() {
+		return nil, errForgotten
+	}
 	sum, err := k.index.ComputePrimaryPRF(indexInput(tenant, x, x.norm.apply(string(value), region)), indexSize-1)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
@@ -242,6 +154,9 @@ func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []
 // blindAll returns the indexes that rows with one of these normal forms may have under any index key, so
 // that rows indexed before a rotation are still found.
 func (k *tenantKeys) blindAll(tenant string, x *indexField, forms []string) ([]Index, error) {
+	if k.dead.Load() {
+		return nil, errForgotten
+	}
 	var out []Index
 	for _, form := range forms {
 		input := indexInput(tenant, x, form)

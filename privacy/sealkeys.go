@@ -20,7 +20,7 @@ type keyCreator interface {
 // against erasure until the transaction ends. It fails with ErrErased if one of them was erased. If the
 // persons are probably new, it does not look first.
 func (r *keyRing) sealingKeys(ctx context.Context, db *gorm.DB, tenant string, subjects []string, fresh bool) (*tenantKeys, map[string]*subjectKey, error) {
-	keys, err := r.tenantKeys(ctx, db, tenant, true)
+	keys, err := r.heldKeys(ctx, db, tenant)
 	if err != nil {
 		return nil, nil, err
 	}

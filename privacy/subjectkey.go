@@ -21,6 +21,9 @@ type subjectKey struct {
 }
 
 func (k *subjectKey) unwrap() (tink.AEAD, error) {
+	if k.tenant != nil && k.tenant.dead.Load() {
+		return nil, errForgotten
+	}
 	k.once.Do(func() {
 		if k.aead != nil {
 			return
@@ -104,6 +107,9 @@ func (r *keyRing) loadSubjects(ctx context.Context, db *gorm.DB, tenant string, 
 	stored, err := r.store.Load(ctx, db, names, hold)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: load the keys of %d persons (was Migrate called?): %w", len(subjects), err)
+	}
+	if keys, err = r.knowing(ctx, db, tenant, keys, stored); err != nil {
+		return nil, err
 	}
 	out := make(map[string]*subjectKey, len(stored))
 	for _, s := range stored {

@@ -147,6 +147,7 @@ func (u *update) run(db *gorm.DB) error {
 	if err := u.sealing.run(session(u.stmt.Context, db)); err != nil {
 		return err
 	}
+	rememberTwins(db, u.sealing.jobs)
 	u.store()
 	return nil
 }

@@ -19,6 +19,18 @@ type Config struct {
 	// KEK wraps the tenants' keysets: a local key file (privacy/keyfile) or a key management service. It is
 	// called once per tenant and process, never per value.
 	KEK tink.AEADWithContext
+	// OtherKEKs open what another KEK wrapped: former ones until a rotation is through, and the coming one
+	// while some processes already have it as KEK. Nothing is wrapped with them.
+	OtherKEKs []tink.AEADWithContext
+	// KeyTTL is how long a tenant's unwrapped keys are kept before the KEK is asked again. Zero means five
+	// minutes. All processes on one database must agree on it: a rotation waits for it.
+	KeyTTL time.Duration
+	// KeyGrace is how much longer they are used if the KEK cannot be reached then. Zero means one minute, a
+	// negative value none.
+	KeyGrace time.Duration
+	// KeyUses is how many statements may use a tenant's keys before the KEK is asked again. Zero means a
+	// million.
+	KeyUses int64
 	// Tenant names the tenant in ctx; every key belongs to one. Nil means the single tenant "main".
 	Tenant func(ctx context.Context) (string, error)
 	// Gate decides who may see values in full. AllowAll is the named "everybody".
@@ -45,6 +57,8 @@ type Vault struct {
 	reg   atomic.Pointer[registry]
 	regMu sync.Mutex
 	db    atomic.Pointer[gorm.DB]
+
+	oneTenant bool // every row of every table is the one tenant's
 }
 
 // Open checks the configuration and proves that the KEK enforces associated data: some services ignore it
@@ -61,7 +75,11 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if _, ok := phoneRegion(cfg.Region); !ok && cfg.Region != "" {
 		return nil, fmt.Errorf("privacy: Config.Region %q has no telephone rules; leave it empty to compare digits as given", cfg.Region)
 	}
-	if cfg.Tenant == nil {
+	if cfg.KeyTTL < 0 || cfg.KeyUses < 0 {
+		return nil, errors.New("privacy: Config.KeyTTL and Config.KeyUses may not be negative; leave them zero for the default")
+	}
+	oneTenant := cfg.Tenant == nil
+	if oneTenant {
 		cfg.Tenant = func(context.Context) (string, error) { return "main", nil }
 	}
 	if cfg.Now == nil {
@@ -73,8 +91,8 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err := testKEK(ctx, cfg.KEK); err != nil {
 		return nil, err
 	}
-	v := &Vault{cfg: cfg}
-	v.ring.kek, v.ring.store = cfg.KEK, cfg.Keys
+	v := &Vault{cfg: cfg, oneTenant: oneTenant}
+	v.ring.kek, v.ring.store, v.ring.limits = kekSet{cfg.KEK, cfg.OtherKEKs}, cfg.Keys, limitsOf(cfg)
 	v.reg.Store(&registry{})
 	return v, nil
 }
