@@ -70,7 +70,7 @@ func TestErase(t *testing.T) {
 	})
 }
 
-func state(t *testing.T, h *house, subject string) privacy.State {
+func state(t testing.TB, h *house, subject string) privacy.State {
 	t.Helper()
 	s, err := h.vault.Subject(h.ctx, h.db.DB, subject)
 	require.NoError(t, err)
