@@ -179,7 +179,7 @@ func (m *model) walkName() string { return m.table + "\x00" + m.typ.String() }
 
 // decode is the reverse of encode; what is no encoding is nothing.
 func decode(b []byte) []string {
-	if len(b) == 0 || b[0] != encodingVersion {
+	if len(b) == 0 || b[0] != encode()[0] {
 		return nil
 	}
 	var out []string
