@@ -1,12 +1,14 @@
 package privacy_test
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 
 	"github.com/confide-go/confide/internal/testdb"
 	"github.com/confide-go/confide/privacy"
@@ -34,6 +36,36 @@ type Open struct {
 	Address string
 }
 
+// Wide has the columns and widths of Sealed and nothing else of it: what a database asks for the bytes.
+type Wide struct {
+	ID         string `gorm:"primaryKey;size:36"`
+	Name       []byte
+	Phone      []byte
+	PhoneIndex wideIndex `gorm:"index"`
+	Email      []byte
+	EmailIndex wideIndex `gorm:"index"`
+	Card       []byte
+	CardIndex  wideIndex `gorm:"index"`
+	Address    []byte
+}
+
+// WideKey is a row as wide as a person's key.
+type WideKey struct {
+	Tenant    string `gorm:"primaryKey;size:36"`
+	Subject   string `gorm:"primaryKey;size:60"`
+	Version   int
+	Wrapped   []byte
+	CreatedAt int64 `gorm:"autoCreateTime:false"`
+	ErasedAt  int64
+}
+
+// wideIndex is a column like that of an Index.
+type wideIndex []byte
+
+func (wideIndex) GormDBDataType(db *gorm.DB, f *schema.Field) string {
+	return privacy.Index{}.GormDBDataType(db, f)
+}
+
 func sealedRows(n int, run int) []Sealed {
 	out := make([]Sealed, n)
 	for i := range out {
@@ -56,9 +88,34 @@ func openRows(n int, run int) []Open {
 	return out
 }
 
+// wideRows has indexes that scatter as blind indexes do: inserting in order would be cheaper.
+func wideRows(n int, run int) []Wide {
+	out := make([]Wide, n)
+	cell := func(size int) []byte { return bytes.Repeat([]byte{0xC0}, size+36) }
+	index := func(i, column int) wideIndex {
+		scattered := uint64(i*3+column+run*1_000_003) * 0x9E3779B97F4A7C15
+		return append(wideIndex{0xC1}, fmt.Sprintf("%016x", scattered)...)
+	}
+	for i := range out {
+		out[i] = Wide{
+			ID: fmt.Sprintf("%d-%d", run, i), Name: cell(8), Phone: cell(11), PhoneIndex: index(i, 0),
+			Email: cell(16), EmailIndex: index(i, 1), Card: cell(16), CardIndex: index(i, 2), Address: cell(13),
+		}
+	}
+	return out
+}
+
+func wideKeys(n int, run int) []WideKey {
+	out := make([]WideKey, n)
+	for i := range out {
+		out[i] = WideKey{Tenant: "main", Subject: fmt.Sprintf("sealed:%d-%d", run, i), Version: 1, Wrapped: make([]byte, 144)}
+	}
+	return out
+}
+
 func benchHouse(b *testing.B, engine string) *house {
 	h := newHouse(b, testdb.New(b, engine))
-	require.NoError(b, h.vault.Migrate(h.ctx, h.db.DB, &Sealed{}, &Open{}))
+	require.NoError(b, h.vault.Migrate(h.ctx, h.db.DB, &Sealed{}, &Open{}, &Wide{}, &WideKey{}))
 	return h
 }
 
@@ -78,55 +135,92 @@ func ratio(b *testing.B, sealed, open func(run int) error) {
 	b.ReportMetric(float64(a.Microseconds())/float64(run), "us/sealed")
 }
 
-// BenchmarkInsert writes 1,000 new persons in one transaction, in batches of 100.
+// BenchmarkInsert writes 1,000 new persons in one transaction, in batches of 100. The floors write rows of
+// the same widths without privacy: one row a person, and one with a second row for the person's key.
 func BenchmarkInsert(b *testing.B) {
 	for _, engine := range testdb.Engines() {
-		b.Run(engine, func(b *testing.B) {
-			h := benchHouse(b, engine)
-			ratio(b,
-				func(run int) error {
-					rows := sealedRows(1000, run)
-					return h.gorm().Transaction(func(tx *gorm.DB) error { return tx.CreateInBatches(&rows, 100).Error })
-				},
-				func(run int) error {
-					rows := openRows(1000, run)
-					return h.gorm().Transaction(func(tx *gorm.DB) error { return tx.CreateInBatches(&rows, 100).Error })
-				})
-		})
+		sides := map[string]func(tx *gorm.DB, run int) error{
+			"sealed": func(tx *gorm.DB, run int) error {
+				rows := sealedRows(1000, run)
+				return tx.CreateInBatches(&rows, 100).Error
+			},
+			"floor": func(tx *gorm.DB, run int) error {
+				rows := wideRows(1000, run)
+				return tx.CreateInBatches(&rows, 100).Error
+			},
+			"floor+keys": func(tx *gorm.DB, run int) error {
+				rows, keys := wideRows(1000, run), wideKeys(1000, run)
+				if err := tx.CreateInBatches(&keys, 100).Error; err != nil {
+					return err
+				}
+				return tx.CreateInBatches(&rows, 100).Error
+			},
+		}
+		for _, side := range []string{"sealed", "floor", "floor+keys"} {
+			b.Run(engine+"/"+side, func(b *testing.B) {
+				h := benchHouse(b, engine)
+				ratio(b,
+					func(run int) error {
+						return h.gorm().Transaction(func(tx *gorm.DB) error { return sides[side](tx, run) })
+					},
+					func(run int) error {
+						rows := openRows(1000, run)
+						return h.gorm().Transaction(func(tx *gorm.DB) error { return tx.CreateInBatches(&rows, 100).Error })
+					})
+			})
+		}
 	}
 }
 
-// BenchmarkList reads 100 rows of 100 persons, and prints two masks each or opens nothing.
+// BenchmarkList reads 100 rows of 100 persons, and prints two masks each or opens nothing. The floors read
+// rows of the same widths without privacy, and with a query for 100 keys.
 func BenchmarkList(b *testing.B) {
 	for _, engine := range testdb.Engines() {
 		h := benchHouse(b, engine)
-		s, o := sealedRows(100, 0), openRows(100, 0)
-		require.NoError(b, h.gorm().Create(&s).Error)
-		require.NoError(b, h.gorm().Create(&o).Error)
-		for name, masked := range map[string]bool{"masked": true, "unopened": false} {
-			b.Run(engine+"/"+name, func(b *testing.B) {
-				n := 0
-				ratio(b,
-					func(int) error {
-						var list []Sealed
-						err := h.gorm().Find(&list).Error
-						for i := range list {
-							if masked {
-								n += len(list[i].Phone.String()) + len(list[i].Address.String())
-							}
-						}
-						return err
-					},
-					func(int) error {
-						var list []Open
-						err := h.gorm().Find(&list).Error
-						for i := range list {
-							if masked {
-								n += len(list[i].Phone) + len(list[i].Address)
-							}
-						}
-						return err
-					})
+		s, o, w, k := sealedRows(100, 0), openRows(100, 0), wideRows(100, 0), wideKeys(100, 0)
+		for _, rows := range []any{&s, &o, &w, &k} {
+			require.NoError(b, h.gorm().Create(rows).Error)
+		}
+		n := 0
+		sealed := func(masked bool) error {
+			var list []Sealed
+			err := h.gorm().Find(&list).Error
+			for i := range list {
+				if masked {
+					n += len(list[i].Phone.String()) + len(list[i].Address.String())
+				}
+			}
+			return err
+		}
+		wide := func() error { var list []Wide; return h.gorm().Find(&list).Error }
+		subjects := make([]string, len(k))
+		for i := range k {
+			subjects[i] = k[i].Subject
+		}
+		for _, side := range []struct {
+			name string
+			run  func(int) error
+		}{
+			{"masked", func(int) error { return sealed(true) }},
+			{"unopened", func(int) error { return sealed(false) }},
+			{"floor", func(int) error { return wide() }},
+			{"floor+keys", func(int) error {
+				var keys []WideKey
+				if err := h.gorm().Find(&keys, "tenant = ? AND subject IN ?", "main", subjects).Error; err != nil {
+					return err
+				}
+				return wide()
+			}},
+		} {
+			b.Run(engine+"/"+side.name, func(b *testing.B) {
+				ratio(b, side.run, func(int) error {
+					var list []Open
+					err := h.gorm().Find(&list).Error
+					for i := range list {
+						n += len(list[i].Phone) + len(list[i].Address)
+					}
+					return err
+				})
 			})
 		}
 	}
