@@ -133,6 +133,13 @@ func appendIP(dst []byte, s string, p Profile) []byte {
 	if err != nil {
 		return append(dst, fixed...)
 	}
+	if addr.Is4() { // written in one way only
+		end := 0
+		for range groups {
+			end += strings.IndexByte(s[end:], '.') + 1
+		}
+		return append(append(dst, s[:end-1]...), ".*.*"[:2*(4-groups)]...)
+	}
 	if addr = addr.Unmap().WithZone(""); addr.Is4() {
 		width = 8
 	}

@@ -26,11 +26,11 @@ func (c *cluster) card(g int) (Span, bool) {
 
 func (c *cluster) judgeCard(g, h int) (Span, bool) {
 	d := c.text(g, h)
-	nearest, all := c.counted(g)
+	nearest := c.counted(g)
 	issued := issuer(d)
 	span := c.span(g, c.groups[h].end, Card, Checked, certain)
 	switch {
-	case nearest&tCard != 0, all&tCard != 0 && nearest&tCode == 0:
+	case nearest&tCard != 0, nearest&tCode == 0 && c.all(g, tCard):
 		return span, true
 	case !issued || nearest&(tCode|tVersion|tUSCC) != 0, nearest&(tMoney|tPhone) != 0 && len(d) < 15:
 		return Span{}, false
@@ -45,8 +45,7 @@ func (c *cluster) judgeCard(g, h int) (Span, bool) {
 
 // unprovenCard takes a number that a word calls a card although its check digit is wrong.
 func (c *cluster) unprovenCard(g int) (Span, bool) {
-	nearest, _ := c.near(g)
-	if nearest&tCard == 0 {
+	if c.nearest(g)&tCard == 0 {
 		return Span{}, false
 	}
 	for n := 19; n >= 15; n-- {

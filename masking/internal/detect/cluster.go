@@ -15,8 +15,8 @@ type cluster struct {
 	next   int // where the scan goes on
 	cut    bool
 
-	asked        int // group that nearest and all were looked up for, plus one
-	nearest, all topic
+	asked int // group that before looks back from, plus one
+	back  look
 }
 
 type group struct {
@@ -150,11 +150,28 @@ func joinSeparators(a, b byte) byte {
 
 // near is the function near for the place in front of group g. Every recogniser asks.
 func (c *cluster) near(g int) (nearest, all topic) {
-	if c.asked != g+1 {
-		c.nearest, c.all = near(c.w, c.groups[g].start)
-		c.asked = g + 1
+	c.nearest(g)
+	for c.back.next(c.w) {
 	}
-	return c.nearest, c.all
+	return c.back.nearest, c.back.all
+}
+
+// nearest is near for those that do not need all.
+func (c *cluster) nearest(g int) topic {
+	if c.asked != g+1 {
+		c.asked, c.back = g+1, lookFrom(c.groups[g].start)
+		c.back.next(c.w)
+	}
+	return c.back.nearest
+}
+
+// all reports whether any word before group g speaks about one of these topics.
+func (c *cluster) all(g int, topics topic) bool {
+	if c.nearest(g)&topics != 0 {
+		return true
+	}
+	_, all := c.near(g)
+	return all&topics != 0
 }
 
 // text returns the digits of groups g to h.

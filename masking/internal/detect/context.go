@@ -54,43 +54,59 @@ func wordBoundary(w string, start, end int) bool {
 
 // near returns the topic of the nearest word before end, and of all words before it in the same sentence.
 func near(w string, end int) (nearest, all topic) {
-	text := false
-	stop := max(0, end-lookBack)
-	for i := end; i > stop; {
+	l := lookFrom(end)
+	for l.next(w) {
+	}
+	return l.nearest, l.all
+}
+
+// look goes back from a candidate, word by word. Most recognisers ask for the nearest only.
+type look struct {
+	i, stop, end int
+	text         bool // something stands between
+	nearest, all topic
+}
+
+func lookFrom(end int) look { return look{i: end, stop: max(0, end-lookBack), end: end} }
+
+// next takes in the topic of one more word before those it has, and reports whether there was one.
+func (l *look) next(w string) bool {
+	for i := l.i; i > l.stop; {
 		c := w[i-1]
 		if c >= utf8.RuneSelf && i >= 3 && w[i-3]&0xF0 == 0xE0 && w[i-2]&0xC0 == 0x80 && c&0xC0 == 0x80 && !words.hanEnd(w, i) {
-			if text && endsClause(w[:i]) { // the common case, a character of three bytes
-				return nearest, all
+			if l.text && endsClause(w[:i]) { // the common case, a character of three bytes
+				break
 			}
-			text = true
+			l.text = true
 			i -= 3
 			continue
 		}
 		if c < utf8.RuneSelf && canEnd(w, i, c) || c >= utf8.RuneSelf && words.hanEnd(w, i) {
 			if top, size := words.endingAt(w, i); size > 0 {
-				if nearest == 0 {
-					nearest = top
-					stop = max(stop, end-lookFurther)
+				if l.nearest == 0 {
+					l.nearest = top
+					l.stop = max(l.stop, l.end-lookFurther)
 				}
-				all |= top
-				i -= size
-				continue
+				l.all |= top
+				l.i = i - size
+				return true
 			}
 		}
-		if text && endsSentence(w, i) {
-			return nearest, all
+		if l.text && endsSentence(w, i) {
+			break
 		}
 		i--
 		if c >= utf8.RuneSelf {
-			for i > stop && !utf8.RuneStart(w[i]) {
+			for i > l.stop && !utf8.RuneStart(w[i]) {
 				i--
 			}
-			text = true
+			l.text = true
 		} else if isLetter(c) {
-			text = true
+			l.text = true
 		}
 	}
-	return nearest, all
+	l.i = l.stop
+	return false
 }
 
 // canEnd reports whether a word can end with the ASCII byte c at w[:i]: most bytes are inside a word.
@@ -122,15 +138,15 @@ func endsClause(s string) bool {
 	return false
 }
 
-// counted is near with code words only where they stand close, because an order is often what a sentence is
-// about and seldom what its telephone number is.
-func (c *cluster) counted(g int) (nearest, all topic) {
+// counted is nearest with code words only where they stand close, because an order is often what a sentence
+// is about and seldom what its telephone number is.
+func (c *cluster) counted(g int) topic {
 	const close = 20
-	nearest, all = c.near(g)
+	nearest := c.nearest(g)
 	if nearest&^(tCode|tMoney) == 0 && nearest != 0 && !closeBy(c.w, c.groups[g].start, close) {
-		nearest = 0
+		return 0
 	}
-	return nearest, all
+	return nearest
 }
 
 // soon returns the topic of the first word within n bytes after start, in the same clause.

@@ -4,12 +4,11 @@ import "strings"
 
 // birth finds a date next to a word that says birth.
 func (c *cluster) birth(g int) (Span, bool) {
-	nearest, _ := c.near(g)
 	end, ok := c.dateEnd(g)
 	if !ok {
 		return Span{}, false
 	}
-	if nearest&tBirth == 0 {
+	if c.nearest(g)&tBirth == 0 {
 		if soon(c.w, end, 9)&tBirth == 0 {
 			return Span{}, false
 		}

@@ -118,13 +118,16 @@ func insideNumber(w string, at int) bool {
 	if c := w[at-1]; c < utf8.RuneSelf {
 		return isDigit(c) && isDigit(w[at])
 	}
-	_, now := runeAt(w, at)
 	r, size := utf8.DecodeLastRuneInString(w[:at])
 	if fold.Invisible(r) && at > size {
 		r, _ = utf8.DecodeLastRuneInString(w[:at-size])
 	}
 	_, script := fold.Rune(r)
-	return script != fold.None && script == now
+	if script == fold.None {
+		return false
+	}
+	_, now := runeAt(w, at)
+	return script == now
 }
 
 func runeAt(w string, at int) (byte, fold.Script) {

@@ -37,8 +37,7 @@ func (c *cluster) coordinate(g int) (Span, bool) {
 		h+1 < c.n && c.groups[h+1].sep != ' ' {
 		return Span{}, false
 	}
-	nearest, _ := c.near(g)
-	if nearest&tGeo == 0 || !closeBy(c.w, c.groups[g].start, 6) {
+	if c.nearest(g)&tGeo == 0 || !closeBy(c.w, c.groups[g].start, 6) {
 		return Span{}, false
 	}
 	span := c.span(g, c.groups[h].end, Geo, Context, likely)

@@ -28,8 +28,7 @@ func (c *cluster) ipv4(g int) (Span, bool) {
 	if start > 0 && (isLetter(c.w[start-1]) || c.w[start-1] == '_') {
 		return Span{}, false
 	}
-	nearest, _ := c.near(g)
-	if nearest&tVersion != 0 && closeBy(c.w, start, 16) {
+	if c.nearest(g)&tVersion != 0 && closeBy(c.w, start, 16) {
 		return Span{}, false
 	}
 	return c.span(g, end, IP, Checked, strong), true

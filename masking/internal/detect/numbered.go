@@ -33,7 +33,7 @@ func (c *cluster) numbered(g int) (Span, bool) {
 	if span, ok := militaryWords(c.w, start, end); ok && n >= 6 && n <= 8 {
 		return span, true
 	}
-	nearest, _ := c.near(g)
+	nearest := c.nearest(g)
 	switch {
 	case nearest&tQQ != 0 && n <= 11 && d[0] != '0' && closeBy(c.w, start, 12):
 		return c.span(g, end, Chat, Context, strong), true

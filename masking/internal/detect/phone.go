@@ -20,11 +20,11 @@ func (c *cluster) phone(g int, start bool) (Span, bool) {
 	if !start || strings.HasSuffix(c.w[:c.groups[g].start], "第") {
 		return Span{}, false
 	}
-	nearest, all := c.counted(g)
+	nearest := c.counted(g)
 	if nearest == tSSN && !closeBy(c.w, c.groups[g].start, lookBack/2) {
 		nearest = 0 // the number in between was meant
 	}
-	called := nearest&tPhone != 0 || all&tPhone != 0 && nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0 ||
+	called := nearest&tPhone != 0 || nearest&(tCode|tMoney|tVersion|tCard|tID|tSSN|tBirth|tPassport|tPermit|tQQ) == 0 && c.all(g, tPhone) ||
 		nearest&tDesk != 0 && closeBy(c.w, c.groups[g].start, 3)
 	if h, ok := c.mobile(g); ok {
 		if nearest&(tCode|tMoney|tCard) != 0 && !called || nearest&tQQ != 0 {
@@ -156,8 +156,7 @@ func (c *cluster) mobile(g int) (h int, ok bool) {
 	}
 	// With landline prefix 0, as some phone systems want it.
 	if d[0] == '0' && len(d) == 12 && isMobile(d[1:]) && c.plainEnd(g, g) {
-		nearest, _ := c.near(g)
-		return g, nearest&tPhone != 0
+		return g, c.nearest(g)&tPhone != 0
 	}
 	return 0, false
 }

@@ -9,7 +9,7 @@ func (c *cluster) resident(g int) (Span, bool) {
 		if residentCheck(d[:]) {
 			return c.span(g, end, ID, Checked, certain), true
 		}
-		if nearest, all := c.near(g); all&tID != 0 && nearest&tCode == 0 && h >= 0 {
+		if c.nearest(g)&tCode == 0 && h >= 0 && c.all(g, tID) {
 			return c.span(g, end, ID, Context, strong), true
 		}
 	}
@@ -21,11 +21,10 @@ func (c *cluster) resident(g int) (Span, bool) {
 	if !provinceCode(d[:2]) || !yearlessDate(d[6:12]) {
 		return Span{}, false
 	}
-	nearest, all := c.near(g)
-	if all&tID != 0 {
+	if c.all(g, tID) {
 		return c.span(g, c.groups[h].end, ID, Context, certain), true
 	}
-	if nearest&(tCode|tMoney|tCard) != 0 || g != h {
+	if c.nearest(g)&(tCode|tMoney|tCard) != 0 || g != h {
 		return Span{}, false
 	}
 	return c.span(g, c.groups[h].end, ID, Checked, likely), true
