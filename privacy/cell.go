@@ -16,6 +16,7 @@ const (
 	stateBound                   // ciphertext whose row and key are known
 	stateErased                  // the person was erased
 	stateBroken                  // cannot be opened, and it is known why
+	stateQuery                   // searches only, see EndsWith
 )
 
 // A cell is one sealed value. It never changes: sealing or binding makes a new cell. Copies of a String
@@ -30,6 +31,7 @@ type cell struct {
 	at    place
 	key   *subjectKey
 	why   error
+	ask   *inquiry
 }
 
 // A place is what a ciphertext is bound to.
@@ -107,6 +109,8 @@ func (c *cell) driverValue() (any, error) {
 		return nil, ErrErased
 	case stateBroken:
 		return nil, c.why
+	case stateQuery:
+		return nil, errQuery()
 	}
 	return nil, fmt.Errorf("%w: it was never sealed; register the vault with db.Use and write through its models", ErrUnbound)
 }
@@ -116,6 +120,8 @@ func (c *cell) open() ([]byte, error) {
 	switch {
 	case c == nil || c.state == stateNull:
 		return nil, fmt.Errorf("%w: there is no value", ErrUnbound)
+	case c.state == stateQuery:
+		return nil, errQuery()
 	case c.plain != nil:
 		return c.plain(), nil
 	case c.state == stateBound:
@@ -145,6 +151,8 @@ func (c *cell) text(level masking.Level) string {
 		return shownErased
 	case stateBroken:
 		return shownUnreadable
+	case stateQuery:
+		return shownSearch
 	case stateBound:
 		if c.at.field.kind == "" || level < masking.Partial {
 			return shownSealed

@@ -14,7 +14,7 @@ import (
 type conn struct{ db *gorm.DB }
 
 func (c conn) build(text string, vars ...any) (string, []any) {
-	stmt := &gorm.Statement{DB: c.db, Table: c.db.Statement.Table, Clauses: map[string]clause.Clause{}}
+	stmt := &gorm.Statement{DB: c.db, Table: c.db.Statement.Table, Schema: c.db.Statement.Schema, Clauses: map[string]clause.Clause{}}
 	clause.Expr{SQL: text, Vars: vars}.Build(stmt)
 	return stmt.SQL.String(), stmt.Vars
 }

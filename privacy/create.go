@@ -20,17 +20,20 @@ type sealing struct {
 }
 
 type sealJob struct {
-	field *sealedField
-	at    place
-	in    *cell
-	out   *cell
-	index []Index // one per field.indexes
-	twins []twin
+	field  *sealedField
+	at     place
+	in     *cell
+	out    *cell
+	index  []Index // one per field.indexes
+	tokens []Index // if field.search
+	twins  []twin
 }
 
 // add asks for a value to be sealed for a row.
 func (s *sealing) add(f *sealedField, c *cell, row, subject string) (*sealJob, error) {
 	switch c.state {
+	case stateQuery:
+		return nil, refuse(f.logical, "a value that only searches cannot be stored", "assign privacy.New(…)")
 	case stateErased:
 		return nil, fmt.Errorf("%w: %s of row %s cannot be written; leave the field out", ErrErased, f.logical, row)
 	case stateBroken:
@@ -90,7 +93,10 @@ func (j *sealJob) seal(keys *tenantKeys, key *subjectKey, region string) error {
 			return err
 		}
 	}
-	return nil
+	if j.field.search {
+		j.tokens, err = keys.tokens(j.at.tenant, j.field, j.at.vault.names, string(value))
+	}
+	return err
 }
 
 // content returns the value to store, and its ciphertext if it has one that is good where it goes: an
@@ -157,6 +163,7 @@ func (v *Vault) beforeCreate(db *gorm.DB) error {
 	}
 	c.store()
 	rememberTwins(db, c.sealing.jobs)
+	c.sealing.keepTokens(db, m, upsert)
 	return c.guardConflict()
 }
 
@@ -459,8 +466,11 @@ func (m *model) nameRow(ctx context.Context, rv reflect.Value) {
 	}
 }
 
-// afterWrite binds what RETURNING read back.
+// afterWrite binds what RETURNING read back, and writes search tokens.
 func (v *Vault) afterWrite(db *gorm.DB) {
+	if err := v.writeTokens(db); err != nil {
+		_ = db.AddError(err)
+	}
 	if c, ok := db.InstanceGet(ownSet); ok {
 		if before := c.(clause.Clause); before.Expression != nil {
 			db.Statement.Clauses["SET"] = before

@@ -42,7 +42,26 @@
 //	privacy:"bind=column"          on the primary key: give up the binding to the row, so that the database may number
 //	                               the rows; the model then needs a subject= on another field, and values can be
 //	                               moved unnoticed between rows of one person, in the same field
+//	privacy:"of=…,match=last4"     an index of a part: last and prefix with a number, first, domain
+//	privacy:"of=…,bits=12"         a truncated index, in which different values share a cell: it shows less
+//	privacy:"search=name"          on a sealed name: the words of it can be searched, see Match
 //	privacy:"tenant"               the column that names the row's tenant; it must match the context's
+//
+// # Searching for parts
+//
+//	Phone      privacy.String `privacy:"mask=phone"`
+//	PhoneLast4 privacy.Index  `gorm:"index" privacy:"of=Phone,norm=phone,match=last4"`
+//	Name       privacy.String `privacy:"mask=name,search=name"`
+//
+//	db.Where(&Customer{Phone: privacy.EndsWith("8000")}).Find(&list)
+//	db.Where("name = ? AND owner = ?", privacy.Match("小明"), "e3").Count(&n)
+//
+// EndsWith, StartsWith, AtDomain and Match make values that only search and stand wherever a value of New stands
+// in a condition. Where an index answers only in part (a truncated one, a needle longer than what is indexed, a
+// name of three characters) the vault opens the rows that come into question, in the statement's transaction
+// and without asking the gate, and the statement gets the primary keys of those that match, so that pages,
+// counts, updates and subqueries are exact. Config.Candidates bounds them. Only plain conditions on other columns
+// that all must hold narrow them down.
 //
 // # Absent, NULL, empty
 //
@@ -65,7 +84,7 @@
 // without pad=.
 // Equality and frequency of indexed values, within a tenant and field: whoever reads the database sees which
 // rows have the same phone number, and can guess a column of few values from their counts; do not index a
-// gender. A person who can write the index column can make a row findable by another's value, which Doctor
+// gender. Every further index shows more of a value, and search=name most: which names share characters. A person who can write the index column can make a row findable by another's value, which Doctor
 // finds. Ciphertext of an earlier value of the same cell can be put back unnoticed, as with any database.
 // Erasing overwrites the key in the database (on SQLite with secure_delete), but copies of the key table,
 // such as a write-ahead log not yet checkpointed, a replica or a backup, hold it until they are gone: back up

@@ -74,6 +74,7 @@ type examination struct {
 	c      conn
 	tenant string
 	out    []Finding
+	names  []namedRow
 }
 
 // A rawRow is a row as it is stored.
@@ -95,7 +96,8 @@ func (d *examination) run(ctx context.Context) ([]Finding, error) {
 			return nil, err
 		}
 		if len(rows) < doctorPage {
-			return d.out, nil
+			err := d.strayTokens(ctx)
+			return d.out, err
 		}
 		after = rows[len(rows)-1].keys
 	}
@@ -189,7 +191,7 @@ func (d *examination) examine(ctx context.Context, rows []rawRow) error {
 			d.cell(r, f, r.cells[i], tenantKeys, keys[d.m.kind+":"+r.subject])
 		}
 	}
-	return nil
+	return d.checkTokens(ctx, tenantKeys)
 }
 
 func (d *examination) add(kind, column string, r rawRow, detail string) {
@@ -213,6 +215,9 @@ func (d *examination) cell(r rawRow, f *sealedField, box []byte, tk *tenantKeys,
 			opened = true
 			d.value(r, f, box, value)
 		}
+	}
+	if f.search {
+		d.names = append(d.names, namedRow{row: r, field: f, value: value, opened: opened, empty: box == nil || erased, erased: erased})
 	}
 	for _, x := range f.indexes {
 		d.index(r, x, opened, erased, value, tk)
@@ -249,7 +254,7 @@ func (d *examination) index(r rawRow, x *indexField, opened, erased bool, value 
 		d.add(findErased, x.column, r, "the person was erased but can still be searched for; call vault.ReplayErasures")
 	case erased:
 	case opened:
-		all, err := tk.blindAll(d.tenant, x, []string{x.norm.apply(string(value), d.v.cfg.Region)})
+		all, err := tk.blindAll(d.tenant, x, []string{x.form(string(value), d.v.cfg.Region)})
 		for _, idx := range all {
 			if string(idx) == string(stored) {
 				return

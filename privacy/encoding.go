@@ -18,7 +18,9 @@ const (
 	cellMin = cellHeader + 5 + 12 + 16
 
 	indexVersion = 0xC1
-	indexSize    = 1 + 16
+	// bucketVersion begins the cell of a truncated index.
+	bucketVersion = 0xF5
+	indexSize     = 1 + 16
 )
 
 // encode is the one way in which several strings become one.

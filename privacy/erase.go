@@ -40,7 +40,7 @@ type Certificate struct {
 	Subject    string
 	Was        State     // before this call
 	ErasedAt   time.Time // of the first erasure
-	IndexCells int64     // rows whose index columns this call emptied
+	IndexCells int64     // rows whose index columns this call emptied, and search tokens it removed
 }
 
 // Bytes is an unambiguous encoding of the certificate.
@@ -185,7 +185,8 @@ func (v *Vault) emptyIndexes(ctx context.Context, db *gorm.DB, tenant, subject s
 		}
 		total += n
 	}
-	return total, nil
+	n, err := v.eraseTokens(ctx, db, tenant, subject)
+	return total + n, err
 }
 
 // ReplayErasures empties the index columns of every person that was ever erased, and returns how many rows

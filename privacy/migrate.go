@@ -34,6 +34,11 @@ func (v *Vault) Migrate(ctx context.Context, db *gorm.DB, models ...any) error {
 	if err := v.declare(db, models); err != nil {
 		return err
 	}
+	if v.searched() {
+		if err := quiet.AutoMigrate(&tokenRow{}); err != nil {
+			return fmt.Errorf("privacy: migrate the table of search tokens: %w", err)
+		}
+	}
 	if err := quiet.AutoMigrate(models...); err != nil {
 		return fmt.Errorf("privacy: migrate: %w", err)
 	}
@@ -92,8 +97,7 @@ func (m *model) checks(db *gorm.DB) []check {
 		out = append(out, check{f.column, checkName(m.table, f.column), checkSQL(c, f.column, head, ">=", cellMin)})
 	}
 	for _, x := range m.indexes {
-		head := fmt.Sprintf("%02X", indexVersion)
-		out = append(out, check{x.column, checkName(m.table, x.column), checkSQL(c, x.column, head, "=", indexSize)})
+		out = append(out, check{x.column, checkName(m.table, x.column), checkSQL(c, x.column, x.head(), "=", x.size())})
 	}
 	return out
 }

@@ -41,6 +41,7 @@ type sealedField struct {
 	form    form
 	pad     int // 0: not padded
 	indexes []*indexField
+	search  bool // has tokens
 }
 
 type indexField struct {
@@ -48,6 +49,8 @@ type indexField struct {
 	field  *schema.Field
 	column string
 	norm   normaliser
+	match  matcher // the part of the value that is indexed
+	bits   int     // width of a truncated index; 0: all
 }
 
 // A registry holds the models a vault knows. It is copied when it changes.
@@ -62,6 +65,8 @@ func (r *registry) with(m *model) (*registry, error) {
 		for col, f := range m.cells {
 			if o := old.cells[col]; o == nil || o.logical != f.logical {
 				return nil, refuse(f.logical, "another model of table "+m.table+" declares this column differently", "give both the same name=")
+			} else if o.search != f.search {
+				return nil, refuse(f.logical, "another model of table "+m.table+" searches this column differently", "give both the same search=")
 			}
 		}
 	}
@@ -149,7 +154,7 @@ func (m *model) addField(f *schema.Field) error {
 	}
 	for key, value := range tag {
 		switch {
-		case isIndex(f) && (key == "of" || key == "norm"):
+		case isIndex(f) && (key == "of" || key == "norm" || key == "match" || key == "bits"):
 		case key == "subject" && value != "" && m.subject == nil:
 			m.subject, m.kind = f, value
 		case key == "subject":
@@ -189,8 +194,16 @@ func (m *model) addSealed(f *schema.Field, tag map[string]string) error {
 			if s.pad, err = readPad(value); err != nil {
 				return m.fail(f, err.Error(), "write pad=32: stored values are then multiples of 32 bytes long")
 			}
+		case "search":
+			if value != "name" {
+				return m.fail(f, "search="+value+" is unknown", "write search=name")
+			}
+			if f.IndirectFieldType != reflect.TypeFor[String]() {
+				return m.fail(f, "a Value has no words to search", "use privacy.String")
+			}
+			s.search = true
 		default:
-			return m.fail(f, fmt.Sprintf("tag privacy:%q has no meaning on a sealed field", key), "use mask=, name= and pad=")
+			return m.fail(f, fmt.Sprintf("tag privacy:%q has no meaning on a sealed field", key), "use mask=, name=, pad= and search=")
 		}
 	}
 	if f.HasDefaultValue {
@@ -226,6 +239,9 @@ func (m *model) addIndex(f *schema.Field) error {
 	if !x.of.form.indexes(n.name) {
 		return m.fail(f, "a "+x.of.form.typeName()+" cannot be found by norm="+tag["norm"], "write norm=exact; a Time has no index: keep its day in a privacy.Date")
 	}
+	if err := x.declare(tag); err != nil {
+		return m.fail(f, err.Error(), "different rows may then share the index")
+	}
 	x.of.indexes = append(x.of.indexes, x)
 	m.indexes = append(m.indexes, x)
 	m.blind[strings.ToLower(x.column)] = x
@@ -256,6 +272,9 @@ func (m *model) finish() error {
 	seen := map[string]bool{}
 	for _, f := range m.sealed {
 		f.anyRow = m.anyRow
+		if f.search && m.anyRow {
+			return m.fail(f.field, "search tokens name the row, which the database has not numbered yet", "let the program generate the primary key, or remove search=name")
+		}
 		if seen[f.logical] {
 			return refuse(f.logical, "two columns have this logical name", "give one of them its own with name=")
 		}

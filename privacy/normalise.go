@@ -53,3 +53,9 @@ func foldText(s string) string {
 	s = cases.Fold().String(s)
 	return strings.TrimSpace(norm.NFKC.String(s))
 }
+
+// base is the name without the version.
+func (n normaliser) base() string {
+	name, _, _ := strings.Cut(n.name, "/")
+	return name
+}

@@ -2,6 +2,7 @@ package privacy
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 
@@ -29,6 +30,8 @@ func (v *Vault) Initialize(db *gorm.DB) error {
 		cb.Delete().Before("gorm:delete").Register("confide:privacy:delete", v.guard(v.beforeDelete)),
 		cb.Delete().After("gorm:delete").Register("confide:privacy:deleted", v.afterWrite),
 		cb.Query().Before("gorm:query").Register("confide:privacy:query", v.guard(v.beforeQuery)),
+		cb.Query().After("*").Register("confide:privacy:end:query", v.endTransaction),
+		cb.Delete().After("*").Register("confide:privacy:end:delete", v.endTransaction),
 		cb.Query().After("gorm:query").Before("gorm:preload").Register("confide:privacy:opened", v.afterQuery),
 		cb.Row().Before("gorm:row").Register("confide:privacy:row", v.guard(v.beforeRow)),
 		cb.Raw().Before("gorm:raw").Register("confide:privacy:raw", v.guard(v.beforeRaw)),
@@ -63,11 +66,11 @@ const ownTransaction = "confide:privacy:own_transaction"
 
 // beginTransaction makes sure that a key and the row it seals are written together, also where GORM's own
 // transaction is switched off.
-func beginTransaction(db *gorm.DB) error {
+func beginTransaction(db *gorm.DB, options ...*sql.TxOptions) error {
 	if (conn{db}).inTransaction() || db.DryRun {
 		return nil
 	}
-	tx := session(db.Statement.Context, db).Begin()
+	tx := session(db.Statement.Context, db).Begin(options...)
 	if errors.Is(tx.Error, gorm.ErrInvalidTransaction) {
 		return nil // a connection pool that has no transactions
 	}
@@ -77,6 +80,15 @@ func beginTransaction(db *gorm.DB) error {
 	db.InstanceSet(ownTransaction, db.Statement.ConnPool)
 	db.Statement.ConnPool = tx.Statement.ConnPool
 	return nil
+}
+
+// beginSnapshot is beginTransaction for reads: all that the statement reads is of one moment. SQLite's
+// transactions are like that by themselves.
+func beginSnapshot(db *gorm.DB) error {
+	if _, locks := db.Statement.Clauses["FOR"]; locks || db.Dialector.Name() == "sqlite" {
+		return beginTransaction(db)
+	}
+	return beginTransaction(db, &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
 }
 
 // endTransaction runs as the very last callback.

@@ -29,6 +29,7 @@ func (v *Vault) beforeRead(db *gorm.DB, streamed bool) error {
 	if err != nil {
 		return err
 	}
+	s.streamed = streamed
 	if err := s.conditions(); err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (v *Vault) readScope(db *gorm.DB) (*scope, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.tenant = &tenantIndex{ctx: db.Statement.Context, v: v, db: session(db.Statement.Context, db)}
+	s.tenant = &tenantIndex{ctx: db.Statement.Context, v: v, db: s.pool()}
 	return s, nil
 }
 
@@ -73,6 +74,7 @@ func (v *Vault) readScope(db *gorm.DB) (*scope, error) {
 func (s *scope) conditions() error {
 	st := s.stmt
 	if c, ok := st.Clauses["WHERE"]; ok && c.Expression != nil {
+		s.push(c.Expression)
 		e, err := s.expr(c.Expression, s.main)
 		if err != nil {
 			return err
@@ -252,5 +254,12 @@ func (v *Vault) beforeDelete(db *gorm.DB) error {
 	if err != nil {
 		return err
 	}
-	return s.conditions()
+	s.locks = true
+	if err := s.conditions(); err != nil || s.main == nil || !s.main.searched() || db.DryRun || db.Statement.Schema == nil {
+		return err
+	}
+	if err := beginTransaction(db); err != nil {
+		return err
+	}
+	return v.rememberGone(db, s.main)
 }

@@ -21,7 +21,7 @@ type holder interface {
 }
 
 func (c *cell) valid() bool {
-	return c != nil && c.state != stateNull && c.state != stateErased
+	return c != nil && c.state != stateNull && c.state != stateErased && c.state != stateQuery
 }
 
 func (c *cell) goString() string { return "privacy(" + c.text(masking.Partial) + ")" }

@@ -49,10 +49,7 @@ func (t *tenantIndex) of(x *indexField, c *cell) ([]any, error) {
 	}
 	if t.keys == nil {
 		// The tenant has no keys, hence no rows: an index that nothing has.
-		none := make(Index, indexSize)
-		none[0] = indexVersion
-		_, err := rand.Read(none[1:])
-		return []any{none}, err
+		return t.none()
 	}
 	all, err := t.keys.blindAll(t.tenant, x, x.norm.candidates(string(value), t.v.cfg.Region))
 	out := make([]any, len(all))
@@ -60,6 +57,14 @@ func (t *tenantIndex) of(x *indexField, c *cell) ([]any, error) {
 		out[i] = idx
 	}
 	return out, err
+}
+
+// none returns an index that no row has.
+func (t *tenantIndex) none() ([]any, error) {
+	none := make(Index, indexSize)
+	none[0] = indexVersion
+	_, err := rand.Read(none[1:])
+	return []any{none}, err
 }
 
 // A rewritten condition is built as the lookup and remembers the condition it stands for: FirstOrCreate
@@ -94,7 +99,10 @@ func (s *scope) expr(e clause.Expression, current *model) (clause.Expression, er
 	case clause.OrConditions:
 		exprs, err := s.exprs(x.Exprs, current)
 		return clause.OrConditions{Exprs: exprs}, err
+	case *rowsIn:
+		return s.again(x)
 	case clause.NotConditions:
+		defer s.inNot()()
 		exprs, err := s.exprs(x.Exprs, current)
 		return clause.NotConditions{Exprs: exprs}, err
 	case clause.Where:
@@ -236,11 +244,14 @@ func (s *scope) in(x clause.IN, current *model) (clause.Expression, error) {
 }
 
 func (s *scope) lookup(e clause.Expression, col any, f *sealedField, values []any, negate bool) (clause.Expression, error) {
-	x, found, err := s.indexes(f, values)
+	a, err := s.answer(f, rename(col, "").(clause.Column).Table, values, negate)
 	if err != nil {
 		return nil, err
 	}
-	in := clause.IN{Column: rename(col, x.column), Values: found}
+	if a.rows != nil {
+		return rewritten{lookup: a.rows, original: e}, nil
+	}
+	in := clause.IN{Column: rename(col, a.index.column), Values: a.cells}
 	if negate {
 		return rewritten{lookup: notIn{in}, original: e}, nil
 	}
@@ -252,34 +263,6 @@ type notIn struct{ in clause.IN }
 
 func (n notIn) Build(b clause.Builder)         { n.in.NegationBuild(b) }
 func (n notIn) NegationBuild(b clause.Builder) { n.in.Build(b) }
-
-// indexes returns the index of a sealed field and the cells to look for.
-func (s *scope) indexes(f *sealedField, values []any) (*indexField, []any, error) {
-	if len(f.indexes) == 0 && f.form == formTime {
-		return nil, nil, refuse(f.logical, "is an instant, and instants have no blind index", "keep its day in a privacy.Date and search for that")
-	}
-	if len(f.indexes) == 0 {
-		return nil, nil, refuse(f.logical, "has no blind index, so it cannot be searched",
-			"declare one beside it: "+f.field.Name+"Index privacy.Index `gorm:\"index\" privacy:\"of="+f.field.Name+",norm=exact\"`")
-	}
-	x := f.indexes[0]
-	out := []any{}
-	for _, v := range values {
-		c, ok := cellOf(v)
-		switch {
-		case !ok:
-			return nil, nil, refuse(f.logical, "is compared with a plain value, which would go to the database and its logs as it is", "compare it with privacy.New(…)")
-		case c == nil || c.state == stateNull:
-			return nil, nil, refuse(f.logical, "NULL is never equal to anything", "use IS NULL")
-		}
-		found, err := s.tenant.of(x, c)
-		if err != nil {
-			return nil, nil, err
-		}
-		out = append(out, found...)
-	}
-	return x, out, nil
-}
 
 // usable refuses a sealed column whose table the plugin is not sure of.
 func (c column) usable() error {
@@ -335,7 +318,7 @@ func (s *scope) operand(v any, current *model) error {
 		_, err := s.expr(x, current)
 		return err
 	}
-	if c, ok := cellOf(v); ok && c != nil && c.state == statePlain {
+	if c, ok := cellOf(v); ok && c != nil && (c.state == statePlain || c.state == stateQuery) {
 		return refuse(reflect.TypeOf(v).String(), "a sealed value is compared with a column that is not sealed", "compare it with the sealed field")
 	}
 	if values, ok := listOf(v); ok {
@@ -355,6 +338,7 @@ func (s *scope) subquery(sub *gorm.DB) error {
 	if m == nil {
 		return nil
 	}
+	sub.Statement.Settings.Store(withinKey, s.stmt.DB)
 	dry := sub.Session(&gorm.Session{DryRun: true, Logger: logger.Discard, Context: s.stmt.Context})
 	dest := reflect.New(reflect.SliceOf(m.typ)).Interface()
 	dry = dry.Find(dest)

@@ -19,7 +19,16 @@ func (s *scope) text(text string, vars []any, current *model, mode textMode) (st
 		}
 		i = next
 	}
-	for _, v := range vars {
+	for i, v := range vars {
+		if r, ok := v.(*rowsIn); ok { // the statement runs again
+			fresh, err := s.again(r)
+			if err != nil {
+				return "", nil, err
+			}
+			vars = slices.Clone(vars)
+			vars[i] = fresh
+			continue
+		}
 		if err := s.operands(v, current, w.taken); err != nil {
 			return "", nil, err
 		}
@@ -148,11 +157,14 @@ func (w *fragment) condition(n sqlName, hit column) (int, error) {
 			values = append(values, v)
 		}
 	}
-	x, found, err := w.s.indexes(hit.cell, values)
+	if w.toks[n.from].kind == tokenName && w.negative() {
+		defer w.s.inNot()()
+	}
+	a, err := w.s.answer(hit.cell, n.qualifier, values, negate)
 	if err != nil {
 		return 0, err
 	}
-	w.replace(n, end, x, negate, found, values)
+	w.replace(n, end, a, negate, values)
 	return end, nil
 }
 
@@ -218,16 +230,33 @@ func (w *fragment) bounded(from, end int) bool {
 // paramsBefore counts question marks the way GORM does, also those inside strings.
 func (w *fragment) paramsBefore(pos int) int { return strings.Count(w.text[:pos], "?") }
 
-func (w *fragment) replace(n sqlName, end int, x *indexField, negate bool, found, values []any) {
-	nameAt := w.toks[n.end-1].start
-	w.out.WriteString(w.text[w.copied:nameAt])
-	w.out.WriteString(w.s.stmt.Quote(x.column))
-	if negate {
-		w.out.WriteString(" NOT")
+// negative reports whether the fragment holds a NOT that may stand around a condition.
+func (w *fragment) negative() bool {
+	for i, t := range w.toks {
+		if t.is("NOT") && (i+1 == len(w.toks) || !w.toks[i+1].is("IN", "NULL")) {
+			return true
+		}
 	}
-	w.out.WriteString(" IN ?")
+	return false
+}
+
+func (w *fragment) replace(n sqlName, end int, a answer, negate bool, values []any) {
+	nameAt := w.toks[n.end-1].start
+	var put any = a.cells
+	if a.rows != nil {
+		nameAt, put = w.toks[n.from].start, a.rows
+	}
+	w.out.WriteString(w.text[w.copied:nameAt])
+	switch {
+	case a.rows != nil:
+		w.out.WriteString(" ?")
+	case negate:
+		w.out.WriteString(w.s.stmt.Quote(a.index.column) + " NOT IN ?")
+	default:
+		w.out.WriteString(w.s.stmt.Quote(a.index.column) + " IN ?")
+	}
 	w.copied = w.toks[end-1].end
-	w.newVars = append(append(w.newVars, w.vars[w.seen:w.paramsBefore(nameAt)]...), found)
+	w.newVars = append(append(w.newVars, w.vars[w.seen:w.paramsBefore(nameAt)]...), put)
 	w.seen = w.paramsBefore(w.copied)
 	if w.taken == nil {
 		w.taken = map[any]bool{}

@@ -144,11 +144,11 @@ func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []
 	if k.dead.Load() {
 		return nil, errForgotten
 	}
-	sum, err := k.index.ComputePrimaryPRF(indexInput(tenant, x, x.norm.apply(string(value), region)), indexSize-1)
+	sum, err := k.index.ComputePrimaryPRF(x.input(tenant, x.form(string(value), region)), indexSize-1)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
 	}
-	return append(Index{indexVersion}, sum...), nil
+	return x.cell(sum), nil
 }
 
 // blindAll returns the indexes that rows with one of these normal forms may have under any index key, so
@@ -159,13 +159,13 @@ func (k *tenantKeys) blindAll(tenant string, x *indexField, forms []string) ([]I
 	}
 	var out []Index
 	for _, form := range forms {
-		input := indexInput(tenant, x, form)
+		input := x.input(tenant, form)
 		for _, p := range k.index.PRFs {
 			sum, err := p.ComputePRF(input, indexSize-1)
 			if err != nil {
 				return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
 			}
-			out = append(out, append(Index{indexVersion}, sum...))
+			out = append(out, x.cell(sum))
 		}
 	}
 	return out, nil

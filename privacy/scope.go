@@ -21,6 +21,11 @@ type scope struct {
 	nested bool              // a sealed table stands in a subquery of FROM
 	mixed  bool              // FROM is more than one table, so no row has one key
 	tenant *tenantIndex
+
+	streamed bool                // the result leaves as open rows
+	locks    bool                // the statement writes
+	negated  bool                // inside a NOT
+	pushed   []clause.Expression // conditions that candidates of a search must also meet
 }
 
 // A column is what a name in a statement means, if it is sealed or an index.
@@ -69,6 +74,13 @@ func (s *scope) addMain() error {
 		s.plain[table] = true
 	}
 	return nil
+}
+
+// inNot marks what is rewritten before the returned function is called as standing inside a NOT.
+func (s *scope) inNot() func() {
+	before := s.negated
+	s.negated = true
+	return func() { s.negated = before }
 }
 
 func hasSealed(sch *schema.Schema) bool {

@@ -29,7 +29,7 @@ func (j *sealJob) addTwins(keys *tenantKeys, x *indexField, region string, value
 	if keys.index == nil || len(keys.index.PRFs) < 2 || len(x.of.model.uniques(x)) == 0 {
 		return nil
 	}
-	all, err := keys.blindAll(j.at.tenant, x, []string{x.norm.apply(string(value), region)})
+	all, err := keys.blindAll(j.at.tenant, x, []string{x.form(string(value), region)})
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ func (v *Vault) beforeUpdate(db *gorm.DB) error {
 	if err != nil {
 		return err
 	}
+	s.locks = true
 	if err := s.conditions(); err != nil {
 		return err
 	}
@@ -148,6 +149,7 @@ func (u *update) run(db *gorm.DB) error {
 		return err
 	}
 	rememberTwins(db, u.sealing.jobs)
+	u.sealing.keepTokens(db, u.m, false)
 	u.store()
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tink-crypto/tink-go/v2/tink"
 	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/privacy/internal/pinyin"
 )
 
 // Config configures a Vault. KEK, Gate and Record are required.
@@ -43,6 +45,9 @@ type Config struct {
 	WithTx func(ctx context.Context, tx *gorm.DB) context.Context
 	// Region is where telephone numbers without country code are from, e.g. "CN". Empty: digits as given.
 	Region string
+	// Candidates bounds the rows that one condition may open to answer a search that an index answers only in
+	// part, and the rows that a search by name may find. Zero means 10,000; at most 30,000.
+	Candidates int
 	// Keys holds the wrapped keys. Nil means two tables in the database given to db.Use.
 	Keys KeyStore
 	// Now is the clock for certificates and key records. Nil means time.Now.
@@ -57,6 +62,7 @@ type Vault struct {
 	reg   atomic.Pointer[registry]
 	regMu sync.Mutex
 	db    atomic.Pointer[gorm.DB]
+	names *pinyin.Table
 
 	oneTenant bool // every row of every table is the one tenant's
 }
@@ -78,6 +84,12 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if cfg.KeyTTL < 0 || cfg.KeyUses < 0 {
 		return nil, errors.New("privacy: Config.KeyTTL and Config.KeyUses may not be negative; leave them zero for the default")
 	}
+	if cfg.Candidates < 0 || cfg.Candidates > 30_000 {
+		return nil, fmt.Errorf("privacy: Config.Candidates is %d; a statement cannot name more than 30,000 rows", cfg.Candidates)
+	}
+	if cfg.Candidates == 0 {
+		cfg.Candidates = 10_000
+	}
 	oneTenant := cfg.Tenant == nil
 	if oneTenant {
 		cfg.Tenant = func(context.Context) (string, error) { return "main", nil }
@@ -91,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	if err := testKEK(ctx, cfg.KEK); err != nil {
 		return nil, err
 	}
-	v := &Vault{cfg: cfg, oneTenant: oneTenant}
+	v := &Vault{cfg: cfg, oneTenant: oneTenant, names: pinyin.New()}
 	v.ring.kek, v.ring.store, v.ring.limits = kekSet{cfg.KEK, cfg.OtherKEKs}, cfg.Keys, limitsOf(cfg)
 	v.reg.Store(&registry{})
 	return v, nil
