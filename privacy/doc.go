@@ -78,6 +78,14 @@
 // columns is refused; the *sql.DB from db.DB() is the way past, and there the CHECK constraints of Migrate
 // stand. A model that was not given to Migrate or Register cannot be used: an erasure would forget it.
 //
+// # What GORM logs
+//
+// From db.Use on, every logger of the database and of its sessions is wrapped by [Logger], also with Debug and
+// with Session{Logger: …}: statements are logged with ? in place of parameters and literals, errors of the
+// database by their codes, since they quote values. Two gaps: Scan on a session with a logger of its own
+// logs the error of a column that does not fit its destination past the wrapper, so pass privacy.Logger(l) to
+// Session there; and loggers inside the database driver are out of reach.
+//
 // # What is not protected
 //
 // A process that has the KEK and is taken over. What a permitted person writes down. Lengths of values

@@ -17,8 +17,16 @@ func (v *Vault) Initialize(db *gorm.DB) error {
 	if !v.db.CompareAndSwap(nil, db) {
 		return errors.New("privacy: a vault belongs to one database; open another vault for another database")
 	}
+	v.hush(db)
 	cb := db.Callback()
 	return errors.Join(
+		cb.Create().Before("gorm:create").Register("confide:privacy:hush:create", v.hush),
+		cb.Update().Before("gorm:update").Register("confide:privacy:hush:update", v.hush),
+		cb.Delete().Before("gorm:delete").Register("confide:privacy:hush:delete", v.hush),
+		cb.Query().Before("gorm:query").Register("confide:privacy:hush:query", v.hush),
+		cb.Row().Before("gorm:row").Register("confide:privacy:hush:row", v.hush),
+		cb.Raw().Before("gorm:raw").Register("confide:privacy:hush:raw", v.hush),
+		cb.Row().After("gorm:row").Register("confide:privacy:hush:scan", v.hushScan),
 		cb.Create().Before("gorm:create").After("gorm:save_before_associations").Register("confide:privacy:create", v.guard(v.beforeCreate)),
 		cb.Create().After("gorm:create").Register("confide:privacy:created", v.afterCreate),
 		cb.Create().After("gorm:create").Before("gorm:commit_or_rollback_transaction").Register("confide:privacy:unique:create", v.afterUnique),
