@@ -8,9 +8,17 @@ import (
 )
 
 // unitRunes follow the numbers in a Chinese address.
-var unitRunes = zh.NewRunes("号號弄栋幢室楼层座巷组房户")
+var unitRunes = zh.NewRunes("号號弄栋棟幢室楼樓层層座巷组組房户戶社门門")
 
-func addressUnit(w string, end int) bool { return unitSize(w[end:]) > 0 || streetFollows(w, end) }
+func addressUnit(w string, start, end int) bool {
+	return unitSize(w[end:]) > 0 || mayBeHouse(w, start, end) || start >= 3 && behindUnit(w, start)
+}
+
+// behindUnit: 塔3座1202.
+func behindUnit(w string, start int) bool {
+	r, _ := utf8.DecodeLastRuneInString(w[:start])
+	return r == '座' || r == '栋' || r == '棟' || r == '幢' || r == '楼' || r == '樓'
+}
 
 func unitSize(s string) int {
 	if len(s) < 3 || s[0] < 0xE4 {
@@ -30,15 +38,17 @@ func unitSize(s string) int {
 // on to its last number.
 func (c *cluster) address(g int) (Span, bool) {
 	start, end := c.groups[g].start, c.groups[g].end
-	if streetFollows(c.w, end) && g == 0 {
-		return c.street(g)
+	if (g == 0 || c.groups[g].sep == comma || c.groups[g].sep == mixed) && mayBeHouse(c.w, start, end) {
+		if span, ok := c.street(g); ok {
+			return span, true
+		}
 	}
 	h := g
 	for h+1 < c.n && c.groups[h+1].sep == '-' { // 3-2-501室
 		h++
 	}
 	size := unitSize(c.w[c.groups[h].end:])
-	if size == 0 {
+	if size == 0 && !(start >= 3 && behindUnit(c.w, start)) {
 		return Span{}, false
 	}
 	end = c.groups[h].end + size
@@ -49,7 +59,7 @@ func (c *cluster) address(g int) (Span, bool) {
 	return Span{from, addressTail(c.w, end), Address, Shape, likely}, true
 }
 
-const streetRunes = "路街道巷弄里村镇乡屯庄社区苑园寓厦城湾桥坊组队院场"
+const streetRunes = "路街道巷弄里村镇鎮乡鄉屯庄莊社区區苑园園寓厦廈城湾灣桥橋坊组隊队院场場段大中座塔栋棟幢楼樓"
 
 // addressStart goes back over Han and numbers from the first number of an address.
 func addressStart(w string, at int) (int, bool) {
@@ -68,7 +78,7 @@ func addressStart(w string, at int) (int, bool) {
 	first := -1
 	for i := 0; i < len(segment); {
 		r, size := utf8.DecodeRuneInString(segment[i:])
-		if isHan(r) && zh.Starts(r) && (zh.Province(segment[i:]) > 0 || zh.City(segment[i:]) > 0) && strings.ContainsAny(segment[i:], streetRunes+"区县市") {
+		if isHan(r) && zh.Starts(r) && (zh.Province(segment[i:]) > 0 || zh.City(segment[i:]) > 0) && strings.ContainsAny(segment[i:], streetRunes+"区县縣市") {
 			first = i
 			break
 		}
@@ -110,16 +120,16 @@ func roadStart(w string, from int, segment string) (int, bool) {
 	if strings.IndexFunc(segment[cut:], isHan) != 0 {
 		return 0, false
 	}
-	return from + cut, strings.ContainsAny(segment[cut:], "路街道巷弄村镇乡")
+	return from + cut, strings.ContainsAny(segment[cut:], "路街道巷弄村镇鎮乡鄉段")
 }
 
 var (
 	streetSet  = zh.NewRunes(streetRunes)
 	tailSet    = zh.NewRunes(tailRunes)
-	addressSet = zh.NewRunes("省市区县路街道巷弄村镇乡号")
+	addressSet = zh.NewRunes("省市区區县縣路街道巷弄村镇鎮乡鄉号號")
 )
 
-const tailRunes = "号號楼室层座栋幢单元房户厦苑园场区村寓城院组队期"
+const tailRunes = "号號楼樓室层層座栋棟幢单元單房户戶厦廈苑园園场場区區村寓城院组組队期社"
 
 // addressTail extends an address over further numbers and buildings, up to punctuation.
 func addressTail(w string, end int) int {
@@ -129,8 +139,14 @@ func addressTail(w string, end int) int {
 		r, size := utf8.DecodeRuneInString(w[i:])
 		switch {
 		case isHan(r):
+			if r == '之' && i == best && i+size < len(w) && isDigit(w[i+size]) { // 12號之3
+				for i += size; i < len(w) && isDigit(w[i]); i++ {
+				}
+				best = i
+				continue
+			}
 			i += size
-			if tailSet.Has(r) {
+			if tailSet.Has(r) || r == '门' && gate(w[:i]) {
 				best, n = i, 0
 			}
 		case r < utf8.RuneSelf && (isWord(byte(r)) || r == '-' || r == '#'):
@@ -147,6 +163,16 @@ func addressTail(w string, end int) int {
 		}
 	}
 	return best
+}
+
+// gate: 东门, but not 放门卫.
+func gate(s string) bool {
+	for _, g := range [...]string{"东门", "西门", "南门", "北门", "正门", "侧门", "大门"} {
+		if strings.HasSuffix(s, g) {
+			return true
+		}
+	}
+	return false
 }
 
 // addressValue reads the rest of the clause behind 地址 or address.
@@ -201,60 +227,4 @@ func isStop(r rune) bool {
 		return true
 	}
 	return false
-}
-
-const streetWords = "Street St Avenue Ave Road Rd Boulevard Blvd Lane Ln Drive Dr Court Ct Place Pl Square Sq Terrace Ter Way Parkway Pkwy Highway Hwy " +
-	"Circle Cir Trail Crescent Cres Alley Row Close Mews Quay Plaza"
-
-var streetWordSet = newSet(streetWords)
-
-// streetFollows is a cheap test for the name of a street behind a house number.
-func streetFollows(w string, end int) bool {
-	return end+2 < len(w) && w[end] == ' ' && isUpper(w[end+1])
-}
-
-// street finds an English address line: 12 Long Acre Road, Apt 5.
-func (c *cluster) street(g int) (Span, bool) {
-	if c.groups[g].size > 5 {
-		return Span{}, false
-	}
-	w, i := c.w, c.groups[g].end
-	for range 5 {
-		if i >= len(w) || w[i] != ' ' {
-			return Span{}, false
-		}
-		size := capitalised(w[i+1:])
-		if size == 0 {
-			return Span{}, false
-		}
-		word := w[i+1 : i+1+size]
-		i += 1 + size
-		if streetWordSet.has(word) {
-			if i < len(w) && w[i] == '.' {
-				i++
-			}
-			return Span{c.groups[g].start, unitTail(w, i), Address, Shape, likely}, true
-		}
-		if i < len(w) && w[i] == '.' && size <= 2 {
-			i++
-		}
-	}
-	return Span{}, false
-}
-
-// unitTail takes "Apt. 5" and "Suite 501" in.
-func unitTail(w string, end int) int {
-	rest := strings.TrimLeft(w[end:], ", ")
-	for _, word := range [...]string{"Apt. ", "Apt ", "Suite ", "Unit ", "#", "Floor "} {
-		if strings.HasPrefix(rest, word) {
-			n := len(word)
-			for n < len(rest) && isWord(rest[n]) {
-				n++
-			}
-			if n > len(word) && len(w)-end-len(rest) <= 2 {
-				return len(w) - len(rest) + n
-			}
-		}
-	}
-	return end
 }

@@ -37,7 +37,7 @@ func (s *Scanner) cluster(c *cluster, lo, at int) int {
 		return max(c.next, at+1)
 	}
 	total := c.groups[c.n-1].from + c.groups[c.n-1].size
-	if c.n == 1 && total < 5 && !addressUnit(c.w, c.groups[0].end) {
+	if c.n == 1 && total < 5 && !addressUnit(c.w, c.groups[0].start, c.groups[0].end) {
 		if !birthUnit(c.w, c.groups[0].end) {
 			return c.next
 		}
@@ -181,7 +181,7 @@ func letterThenNumber(w string, start, at, end int) bool {
 	case 'e':
 		return hasFold(w[digits:], "ext")
 	}
-	return start == at && digits-at <= 2 && end-digits == 2 && ordinal(w[digits:end])
+	return start == at && (digits-at <= 2 && end-digits == 2 && ordinal(w[digits:end]) || digits-at <= 4 && end-digits == 1 && capitalBefore(w, at))
 }
 
 // ordinal reports the letters behind a day: 1st, 22nd.

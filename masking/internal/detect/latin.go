@@ -29,7 +29,7 @@ var introductions = buildTrie([]topicList{
 		producer actor actress singer author writer director composer president chairman minister senator mayor captain detective inspector professor
 		beneficiary guardian manager attorney nurse student teacher member user agent driver owner married_to care_of c/o`},
 	{iKey | iRole, `applicant co_applicant customer client patient employee author tenant landlord passenger buyer seller guest owner driver student teacher
-		guardian agent user attn attention witness signed`},
+		guardian user attn attention witness signed`},
 	{iKey, `by from to cc bcc contact invoice_to bill_to billed_to ship_to sold_to pay_to sender receiver reporter assignee reviewer approved_by
 		prepared_by submitted_by created_by requested_by reported_by owner gp physician doctor surgeon consultant insured policyholder beneficiary emergency_contact next_of_kin
 		manager supervisor parent mother father spouse wife husband nombre nom nome naam nazwisko kunde mieter vermieter versicherungsnehmer absender
@@ -165,7 +165,7 @@ func latin(w string, at, least int, strict bool) (Span, bool) {
 			}
 			break
 		}
-		if strict && size > 1 && things.has(word) {
+		if strict && size > 1 && (things.has(word) || count > 0 && shouts(word) && !shouts(w[at:at+2])) {
 			return Span{}, false
 		}
 		count++
@@ -185,9 +185,19 @@ func latin(w string, at, least int, strict bool) (Span, bool) {
 	return Span{at, end, Name, Context, likely}, true
 }
 
+// shouts reports a word in capitals, which beside one that is not is an abbreviation: Java SDK.
+func shouts(word string) bool {
+	for i := range len(word) {
+		if !isUpper(word[i]) && word[i] < utf8.RuneSelf {
+			return false
+		}
+	}
+	return len(word) > 1 && strings.Trim(word, "IVX") != ""
+}
+
 const notLatinNames = "Sir Madam Customer Customers Team All Friend Friends Colleague Colleagues User Users Diary God Lord Client Support I The A An This That Is " +
 	"Not No Yes Null None Unknown Phone Email Address Tel Mobile Date Number ID SSN Company And Or We You He She It They My Your Our His Her Their There Here Mr Mrs Ms Dr Prof Miss " +
-	"If When What Why How Who Where Please Thanks Thank For From To In On At By With As So But Of DOB Cell"
+	"If When What Why How Who Where Please Thanks Thank For From To In On At By With As So But Of DOB Cell Apt Suite PO Unit Flat"
 
 // things are words of organisations, offices and headings; no name of a person holds one.
 var things = newSet("Department Dept Team Support Service Services Sales Staff Office Group Ltd Limited Inc Corp Corporation GmbH AG LLC PLC Bank University College School Hospital " +
@@ -198,7 +208,7 @@ var things = newSet("Department Dept Team Support Service Services Sales Staff O
 	"Global General Public Private Foundation Society Church Club Trust Fund Insurance Solutions Technologies Technology Industries Holdings Monday Tuesday Wednesday Thursday Friday " +
 	"Saturday Sunday January February March July September October November December New North South East West United Republic City County State Error Warning " +
 	"Status Version Release Update File Section Chapter Table Name Address Phone Email Number Date Time Total Amount Price Payment Credit Card Card Policy Claim Report Review Notice " +
-	"Happy Merry Good Sorry Best Great Welcome Not Important Urgent Terms Conditions Project Product Products Operations Helpdesk Desk Reception Faculty Attorney Government Records Avenida Calle Via Rua Plaza Piazza Rue Boulevard Place Platz")
+	"Happy Merry Good Sorry Best Great Welcome Not Important Urgent Terms Conditions Project Product Products Operations Helpdesk Desk Reception Faculty Attorney Government Records Parties Design Interface Coverage Full Printer Index Plan Code Model Type Class Group Level Mode Avenida Calle Via Rua Plaza Piazza Rue Boulevard Place Platz")
 
 // capitalised returns the length of the capitalised word s begins with.
 func capitalised(s string) int {
