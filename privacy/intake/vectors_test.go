@@ -1,15 +1,14 @@
 package intake_test
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"os"
 	"strconv"
 	"testing"
-
-	"crypto/aes"
-	"crypto/cipher"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/hybrid"
@@ -25,7 +24,7 @@ var appendVectors = flag.Bool("append-vectors", false, "append boxes to testdata
 
 // A vector is a box and all that it takes to open it, in hexadecimal but for the texts.
 type vector struct {
-	Maker      string `json:"maker"` // "go", or "python": testdata/read_vectors.py --make
+	Maker      string `json:"maker"` // "go", "python": testdata/read_vectors.py --make, or "hpke-js"
 	KeyID      string `json:"key_id"`
 	Private    string `json:"private"`
 	Public     string `json:"public"` // the line
@@ -36,7 +35,7 @@ type vector struct {
 	Box        string `json:"box"`
 }
 
-func (v vector) keys(t *testing.T) *intake.Keys {
+func (v vector) keys(t testing.TB) *intake.Keys {
 	t.Helper()
 	id, err := strconv.ParseUint(v.KeyID, 16, 32)
 	require.NoError(t, err)
@@ -45,7 +44,7 @@ func (v vector) keys(t *testing.T) *intake.Keys {
 	return keys
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	b, err := hex.DecodeString(s)
 	require.NoError(t, err)
@@ -54,16 +53,11 @@ func unhex(t *testing.T, s string) []byte {
 
 // What was ever sealed, by this package or after FORMAT.md by somebody else, can be opened for ever.
 func TestFrozenVectors(t *testing.T) {
-	const file = "testdata/vectors.json"
 	if *appendVectors {
-		writeVectors(t, file)
+		writeVectors(t)
 	}
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	var all []vector
-	require.NoError(t, json.Unmarshal(text, &all))
 	makers := map[string]int{}
-	for _, v := range all {
+	for _, v := range vectors(t) {
 		makers[v.Maker]++
 		keys := v.keys(t)
 		require.Equal(t, v.Public, keys.Public().String())
@@ -80,14 +74,22 @@ func TestFrozenVectors(t *testing.T) {
 	}
 	require.Positive(t, makers["go"])
 	require.Positive(t, makers["python"])
+	require.Positive(t, makers["hpke-js"])
 }
 
-func writeVectors(t *testing.T, file string) {
+const vectorFile = "testdata/vectors.json"
+
+func vectors(t testing.TB) (all []vector) {
 	t.Helper()
-	var all []vector
-	if text, err := os.ReadFile(file); err == nil {
-		require.NoError(t, json.Unmarshal(text, &all))
-	}
+	text, err := os.ReadFile(vectorFile)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &all))
+	return all
+}
+
+func writeVectors(t *testing.T) {
+	t.Helper()
+	all := vectors(t)
 	for _, v := range []vector{
 		{Form: "contact", Tenant: "main", Submission: "s1", Body: "13800138000"},
 		{Form: "联系", Tenant: "租户", Submission: "0a:b", Body: "王小明"},
@@ -101,7 +103,7 @@ func writeVectors(t *testing.T, file string) {
 	}
 	text, err := json.MarshalIndent(all, "", "  ")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, append(text, '\n'), 0o644))
+	require.NoError(t, os.WriteFile(vectorFile, append(text, '\n'), 0o644))
 }
 
 // RFC 9180, A.1.1: X25519, HKDF-SHA256, AES-128-GCM, base mode. Its ciphertexts have associated data, which Tink's
