@@ -11,8 +11,10 @@ import (
 // its length. Log keeps it down to the city. Waybill keeps it down to the building. An address it cannot
 // read shows nothing.
 func appendAddress(dst []byte, s string, p Profile) []byte {
-	s = strings.TrimSpace(s)
-	if !utf8.ValidString(s) {
+	if !hanEnds(s) {
+		s = strings.TrimSpace(s)
+	}
+	if !validShort(s) {
 		return append(dst, fixed...)
 	}
 	kept := districtEnd(s, p == Log)
@@ -23,6 +25,12 @@ func appendAddress(dst []byte, s string, p Profile) []byte {
 		kept += buildingEnd(s[kept:])
 	}
 	return append(append(dst, s[:kept]...), "****"...)
+}
+
+// hanEnds reports that s begins and ends with Han, the common case in which there is nothing to trim.
+func hanEnds(s string) bool {
+	han := func(c byte) bool { return c >= 0xE4 && c <= 0xE9 }
+	return len(s) >= 3 && han(s[0]) && han(s[len(s)-3]) && s[len(s)-1]&0xC0 == 0x80
 }
 
 // districtEnd returns how much of s is province, city and district.

@@ -60,17 +60,17 @@ func (h *Handler) value(key string, v slog.Value, k Kind, l Level) (slog.Value, 
 const shortestNumber = 100_000_000
 
 func (h *Handler) text(key string, v slog.Value, s string, k Kind, l Level) (slog.Value, bool) {
+	var buf [128]byte
 	if k == "" {
 		if clean(s) {
 			return v, false
 		}
-		masked := string(appendKeyed(nil, key, s, h.p, l))
-		if masked == s {
+		masked := appendKeyed(buf[:0], key, s, h.p, l)
+		if string(masked) == s {
 			return v, false
 		}
-		return slog.StringValue(masked), true
+		return slog.StringValue(string(masked)), true
 	}
-	var buf [64]byte
 	return slog.StringValue(string(h.p.append(buf[:0], k, l, s))), true
 }
 

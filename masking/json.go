@@ -281,7 +281,8 @@ func (m *jsonMasker) text(in member) bool {
 		m.put(start, string(m.p.append(buf[:0], in.kind, m.level, s)))
 		return true
 	case !detect.Clean(s):
-		m.put(start, string(appendKeyed(nil, in.key, s, m.p, m.level)))
+		var buf [128]byte
+		m.put(start, string(appendKeyed(buf[:0], in.key, s, m.p, m.level)))
 		return true
 	}
 	if !m.valid && !utf8.ValidString(m.src[start:m.i]) {

@@ -2,6 +2,7 @@ package masking
 
 import (
 	"context"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/confide-go/confide/masking/internal/detect"
@@ -91,10 +92,8 @@ func (f *finds) append(dst []byte, p Policy, s string, l Level) []byte {
 // the mask would turn the rest of the line around.
 func (p Policy) appendSpan(dst []byte, k detect.Kind, s string, l Level) []byte {
 	dst = p.appendValue(dst, found[k], l, s)
-	for i := 0; i < len(s); i++ {
-		if s[i] == 0xE2 {
-			return appendUnbalanced(dst, s)
-		}
+	if strings.IndexByte(s, 0xE2) >= 0 {
+		return appendUnbalanced(dst, s)
 	}
 	return dst
 }
@@ -132,8 +131,26 @@ func toValid(s string) string {
 	return string(appendValid(nil, s))
 }
 
+// validShort is utf8.ValidString, quicker for what stands between two finds.
+func validShort(s string) bool {
+	for i := 0; i < len(s); {
+		switch c := s[i]; {
+		case c < utf8.RuneSelf:
+			i++
+		case c > 0xE0 && c < 0xED && i+2 < len(s) && s[i+1]&0xC0 == 0x80 && s[i+2]&0xC0 == 0x80:
+			i += 3
+		default:
+			return utf8.ValidString(s[i:])
+		}
+		if i >= 64 {
+			return utf8.ValidString(s[i:])
+		}
+	}
+	return true
+}
+
 func appendValid(dst []byte, s string) []byte {
-	if utf8.ValidString(s) {
+	if validShort(s) {
 		return append(dst, s...)
 	}
 	for i := 0; i < len(s); {

@@ -188,9 +188,11 @@ func addressValue(w string, at int, marked bool) (Span, bool) {
 		if r == ',' && (start < len(w) && w[start] >= utf8.RuneSelf || end+1 < len(w) && w[end+1] != ' ') {
 			break
 		}
-		if top, _ := words.endingAt(w, end+size); top&(tPhone|tName|tID|tCode) != 0 && end > start {
-			end = max(start, keyStart(w, end+size))
-			break
+		if end > start && (size != 3 || words.hanEnd(w, end+size)) {
+			if top, _ := words.endingAt(w, end+size); top&(tPhone|tName|tID|tCode) != 0 {
+				end = max(start, keyStart(w, end+size))
+				break
+			}
 		}
 		if r == '.' && end+1 < len(w) && w[end+1] == ' ' && !isUpperAbbreviation(w, end) {
 			break

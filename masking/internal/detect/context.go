@@ -83,12 +83,8 @@ func (l *look) next(w string) bool {
 		}
 		if c < utf8.RuneSelf && canEnd(w, i, c) || c >= utf8.RuneSelf && words.hanEnd(w, i) {
 			if top, size := words.endingAt(w, i); size > 0 {
-				if l.nearest == 0 {
-					l.nearest = top
-					l.stop = max(l.stop, l.end-lookFurther)
-				}
-				l.all |= top
-				l.i = i - size
+				l.i = i
+				l.take(top, size)
 				return true
 			}
 		}
@@ -107,6 +103,16 @@ func (l *look) next(w string) bool {
 	}
 	l.i = l.stop
 	return false
+}
+
+// take takes in a word of the given size that ends at i.
+func (l *look) take(top topic, size int) {
+	if l.nearest == 0 {
+		l.nearest = top
+		l.stop = max(l.stop, l.end-lookFurther)
+	}
+	l.all |= top
+	l.i -= size
 }
 
 // canEnd reports whether a word can end with the ASCII byte c at w[:i]: most bytes are inside a word.

@@ -83,7 +83,7 @@ func Clean(text string) bool {
 	if harmless(text) {
 		return true
 	}
-	s := Scanner{Text: text}
+	s := Scanner{Text: text, first: true}
 	s.Run(len(text))
 	return len(s.Spans) == 0
 }

@@ -27,6 +27,10 @@ func (s *Scanner) digit(i int) int {
 		}
 	}
 	c := cluster{w: w}
+	if s.spoken.end == i && s.spoken.size > 0 {
+		c.asked, c.back = 1, lookFrom(at)
+		c.back.take(s.spoken.topic, s.spoken.size)
+	}
 	c.read(at)
 	return lo + s.cluster(&c, lo, at)
 }
@@ -118,6 +122,9 @@ func insideNumber(w string, at int) bool {
 	if c := w[at-1]; c < utf8.RuneSelf {
 		return isDigit(c) && isDigit(w[at])
 	}
+	if hanBefore(w, at) && isDigit(w[at]) {
+		return false
+	}
 	r, size := utf8.DecodeLastRuneInString(w[:at])
 	if fold.Invisible(r) && at > size {
 		r, _ = utf8.DecodeLastRuneInString(w[:at-size])
@@ -128,6 +135,12 @@ func insideNumber(w string, at int) bool {
 	}
 	_, now := runeAt(w, at)
 	return script == now
+}
+
+// hanBefore knows the most frequent characters before a number by their bytes: Han, which separates nothing
+// and is visible.
+func hanBefore(w string, at int) bool {
+	return at >= 3 && w[at-3] >= 0xE4 && w[at-3] <= 0xE9 && w[at-2]&0xC0 == 0x80 && w[at-1]&0xC0 == 0x80
 }
 
 func runeAt(w string, at int) (byte, fold.Script) {

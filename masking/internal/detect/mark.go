@@ -145,8 +145,12 @@ func (s *Scanner) han(i int, r rune, size int) int {
 		s.closing(i, size)
 		return i + size
 	}
+	if next := i + size; next < len(s.Text) && (s.Text[next] == ':' || s.Text[next] == '=' || hasPrefix(s.Text[next:], "\uFF1A")) {
+		return next // the mark is an anchor itself
+	}
 	w, at, lo := s.view(i)
 	top, long := words.endingAt(w, at+size)
+	s.spoken.end, s.spoken.size, s.spoken.topic = i+size, long, top
 	if r == '叫' || r == '是' {
 		top, long = tName, size
 	}

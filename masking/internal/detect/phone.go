@@ -57,6 +57,9 @@ func announced(c *cluster, g int) bool {
 // before reports a plus sign or an opening bracket in front of group g.
 func (c *cluster) before(g int) (plus, open bool) {
 	s := c.w[:c.groups[g].start]
+	if hanBefore(s, len(s)) {
+		return false, false
+	}
 	for range 3 {
 		r, size := utf8.DecodeLastRuneInString(s)
 		switch sep := fold.Separator(r); {
@@ -79,8 +82,11 @@ func (c *cluster) before(g int) (plus, open bool) {
 func (c *cluster) phoneSpan(g, h int, r Rule, score rank) Span {
 	span := c.span(g, c.groups[h].end, Phone, r, score)
 	s := c.w[:span.Start]
-	opened := false
-	for range 3 {
+	opened, most := false, 3
+	if hanBefore(s, len(s)) {
+		most = 0
+	}
+	for range most {
 		r, size := utf8.DecodeLastRuneInString(s)
 		sep := fold.Separator(r)
 		if size == 0 || sep != '+' && !(sep == '(' && !opened && strings.ContainsAny(c.w[c.groups[g].start:span.End], ")\uFF09")) && !fold.Invisible(r) {

@@ -20,9 +20,15 @@ type Scanner struct {
 	Pos   int    // everything before it has been looked at
 	Spans []Span // found so far; the last ones may still give way to a better one
 
-	floor  int // spans before it are not ours
-	window int // end of the last view
-	secret int // end of a secret that the window cut off, or 0
+	floor  int  // spans before it are not ours
+	window int  // end of the last view
+	secret int  // end of a secret that the window cut off, or 0
+	first  bool // one span is enough
+
+	spoken struct { // the Han word met last
+		end, size int
+		topic     topic
+	}
 }
 
 // Run looks at every anchor before limit. To give what it would give for the whole text, Text must hold
@@ -44,6 +50,9 @@ func (s *Scanner) Run(limit int) {
 			}
 		}
 		i = s.anchor(i, kind)
+		if s.first && len(s.Spans) > 0 {
+			break
+		}
 	}
 	s.Pos = i
 }
@@ -75,6 +84,7 @@ func (s *Scanner) anchor(i int, kind class) int {
 func (s *Scanner) Shift(n int) {
 	s.Pos -= n
 	s.secret = max(0, s.secret-n)
+	s.spoken.size = 0
 	for i := range s.Spans {
 		s.Spans[i].Start -= n
 		s.Spans[i].End -= n

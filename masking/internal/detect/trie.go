@@ -32,7 +32,7 @@ type trieWord struct {
 
 func buildTrie(lists []topicList) *trie {
 	t := &trie{cells: make([]trieCell, 2, 1<<14)}
-	t.cells[trieRoot].parent = trieRoot
+	t.cells[trieRoot].parent = 1<<16 - 1 // nobody's child, and not free
 	var all []trieWord
 	for _, l := range lists {
 		for word := range strings.FieldsSeq(l.words) {
@@ -46,7 +46,7 @@ func buildTrie(lists []topicList) *trie {
 		}
 	}
 	slices.SortFunc(all, func(a, b trieWord) int { return cmp.Compare(a.back, b.back) })
-	free := trieRoot + 1
+	free := 256 // so that no base is negative
 	t.place(all, 0, trieRoot, &free)
 	for c := range t.ends {
 		_, t.ends[c] = t.child(trieRoot, lower(byte(c)))
@@ -93,14 +93,17 @@ func (t *trie) place(all []trieWord, depth int, n uint16, free *int) {
 
 // room finds a base under which the cells of all these bytes are free.
 func (t *trie) room(next []byte, free *int) uint16 {
-	for *free < len(t.cells) && t.cells[*free].parent != 0 {
+	for len(t.cells) < *free+512 {
+		t.cells = append(t.cells, trieCell{})
+	}
+	for t.cells[*free].parent != 0 {
 		*free++
 	}
-	for base := max(0, *free-int(next[0])); ; base++ {
+	for base := *free - int(next[0]); ; base++ {
 		for len(t.cells) < base+256 {
 			t.cells = append(t.cells, trieCell{})
 		}
-		if !slices.ContainsFunc(next, func(c byte) bool { return t.cells[base+int(c)].parent != 0 || base+int(c) == 0 }) {
+		if !slices.ContainsFunc(next, func(c byte) bool { return t.cells[base+int(c)].parent != 0 }) {
 			return uint16(base)
 		}
 	}
@@ -108,7 +111,7 @@ func (t *trie) room(next []byte, free *int) uint16 {
 
 func (t *trie) child(n uint16, c byte) (uint16, bool) {
 	i := int(t.cells[n].base) + int(c)
-	return uint16(i), i < len(t.cells) && t.cells[i].parent == n && i != trieRoot
+	return uint16(i), i < len(t.cells) && t.cells[i].parent == n
 }
 
 // hanEnd reports whether a word can end with the character before w[end:].
@@ -125,15 +128,20 @@ func (t *trie) endingAt(w string, end int) (top topic, size int) {
 	} else if end < len(w) && isLetter(c) && isLetter(w[end]) && lower(w[end]) != 's' && !isUpper(w[end]) {
 		return 0, 0 // inside an English word
 	}
-	n, base := uint16(trieRoot), t.cells[trieRoot].base
+	cells := t.cells
+	n, base := uint(trieRoot), uint(cells[trieRoot].base)
 	for i := end - 1; i >= 0; i-- {
-		at := int(base) + int(lowered[w[i]])
-		if at >= len(t.cells) || t.cells[at].parent != n || at == trieRoot {
+		at := base + uint(lowered[w[i]])
+		if at >= uint(len(cells)) {
 			break
 		}
-		n, base = uint16(at), t.cells[at].base
-		if found := t.cells[at].topic; found != 0 && wordBoundary(w, i, end) {
-			top, size = found, end-i
+		cell := &cells[at]
+		if uint(cell.parent) != n {
+			break
+		}
+		n, base = at, uint(cell.base)
+		if cell.topic != 0 && wordBoundary(w, i, end) {
+			top, size = cell.topic, end-i
 		}
 	}
 	return top, size

@@ -41,7 +41,7 @@ func Division(s, endings string) int {
 		if n++; n > most+1 {
 			return 0
 		}
-		if n < 2 || !endRunes.Has(r) || !strings.ContainsRune(endings, r) {
+		if n < 2 || !endRunes.Has(r) || !among(endings, r) {
 			if streetRunes.Has(r) {
 				return 0
 			}
@@ -54,6 +54,15 @@ func Division(s, endings string) int {
 		return end
 	}
 	return 0
+}
+
+func among(list string, r rune) bool {
+	for _, c := range list {
+		if c == r {
+			return true
+		}
+	}
+	return false
 }
 
 func fake(s string) bool {
