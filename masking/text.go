@@ -31,10 +31,25 @@ func (p Policy) text(s string, l Level) string {
 	f.scan.Spans = f.room[:0]
 	for f.next() {
 		if len(f.scan.Spans) > 0 {
-			return string(f.append(make([]byte, 0, len(s)+len(s)/8), p, s, l))
+			return f.text(p, s, l)
 		}
 	}
 	return toValid(s)
+}
+
+// text is append for a text of its own. What is made of a piece goes to the result while it is in the cache.
+func (f *finds) text(p Policy, s string, l Level) string {
+	made := make([]byte, 0, min(len(s)+len(s)/8, 2*piece))
+	if len(s) <= piece {
+		return string(f.append(made, p, s, l))
+	}
+	var all strings.Builder
+	all.Grow(len(s) + len(s)/32)
+	for more := true; more; {
+		made, more = f.appendPiece(made[:0], p, s, l)
+		all.Write(made)
+	}
+	return all.String()
 }
 
 // appendText appends s with every find masked at level l.
@@ -48,6 +63,7 @@ func appendText(dst []byte, s string, p Policy, l Level) []byte {
 type finds struct {
 	scan detect.Scanner
 	room [24]detect.Span
+	out  int // how much of the text has been passed on
 }
 
 // piece is how much text is looked at before its finds are masked. The output does not depend on its size.
@@ -65,27 +81,35 @@ func (f *finds) next() bool {
 // append appends s, the end of the scanned text, with every find masked. What stands in front of s is read
 // and not shown.
 func (f *finds) append(dst []byte, p Policy, s string, l Level) []byte {
-	from := len(f.scan.Text) - len(s)
-	out := 0
 	for more := true; more; {
-		more = f.next()
-		done := 0
-		for _, span := range f.scan.Spans {
-			if more && span.End > f.scan.Pos-detect.Behind {
-				break
-			}
-			done++
-			if span.End <= from {
-				continue
-			}
-			start, end := max(span.Start-from, 0), span.End-from
-			dst = appendValid(dst, s[out:start])
-			dst = p.appendSpan(dst, span.Kind, s[start:end], l)
-			out = end
-		}
-		f.scan.Settle(done)
+		dst, more = f.appendPiece(dst, p, s, l)
 	}
-	return appendValid(dst, s[out:])
+	return dst
+}
+
+// appendPiece is append for one more piece, as far as nothing behind it can change what was found.
+func (f *finds) appendPiece(dst []byte, p Policy, s string, l Level) (made []byte, more bool) {
+	from := len(f.scan.Text) - len(s)
+	more = f.next()
+	done := 0
+	for _, span := range f.scan.Spans {
+		if more && span.End > f.scan.Pos-detect.Behind {
+			break
+		}
+		done++
+		if span.End <= from {
+			continue
+		}
+		start, end := max(span.Start-from, 0), span.End-from
+		dst = appendValid(dst, s[f.out:start])
+		dst = p.appendSpan(dst, span.Kind, s[start:end], l)
+		f.out = end
+	}
+	f.scan.Settle(done)
+	if more {
+		return dst, true
+	}
+	return appendValid(dst, s[f.out:]), false
 }
 
 // appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or

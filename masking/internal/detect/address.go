@@ -181,7 +181,7 @@ func addressValue(w string, at int, marked bool) (Span, bool) {
 	start := skipBlank(w, at, marked)
 	end, digits, street := start, 0, 0
 	for end < len(w) && end-start < longest {
-		r, size := utf8.DecodeRuneInString(w[end:])
+		r, size := decode(w, end)
 		if r == '\n' || r == ';' || r == '"' || r == '\t' || r == '{' || r == '}' || r == '|' || isStop(r) {
 			break
 		}

@@ -78,7 +78,7 @@ func (c *cluster) group(at, used int) (end, size int, first fold.Script) {
 	}
 	at = end
 	for at < len(w) {
-		r, width := utf8.DecodeRuneInString(w[at:])
+		r, width := decode(w, at)
 		v, script := fold.Rune(r)
 		if script == fold.None {
 			if !fold.Invisible(r) {
@@ -114,7 +114,7 @@ func separator(w string, at int) (next int, sep byte) {
 			at++
 			continue
 		}
-		r, width := utf8.DecodeRuneInString(w[at:])
+		r, width := decode(w, at)
 		if _, script := fold.Rune(r); script != fold.None {
 			return at, sep
 		}

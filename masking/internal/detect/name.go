@@ -50,7 +50,7 @@ func hanName(w string, at int, sure bool) int {
 	var ends [6]int
 	n, i := 0, at+surname
 	for i < len(w) && n < len(ends) {
-		r, size := utf8.DecodeRuneInString(w[i:])
+		r, size := decode(w, i)
 		if !isHan(r) {
 			break
 		}

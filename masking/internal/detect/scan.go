@@ -180,7 +180,7 @@ var anchors = func() (t [256]class) {
 // wide looks at a character outside ASCII.
 func (s *Scanner) wide(i int) int {
 	text := s.Text
-	r, w := utf8.DecodeRuneInString(text[i:])
+	r, w := decode(text, i)
 	if r == utf8.RuneError && w == 1 {
 		return i + 1
 	}
@@ -194,6 +194,17 @@ func (s *Scanner) wide(i int) int {
 		return max(i+w, s.digit(i))
 	}
 	return s.han(i, r, w)
+}
+
+// decode is utf8.DecodeRuneInString at s[i:], quicker for Han.
+func decode(s string, i int) (r rune, size int) {
+	if i+2 < len(s) {
+		a, b, c := s[i], s[i+1], s[i+2]
+		if a > 0xE0 && a < 0xF0 && a != 0xED && b&0xC0 == 0x80 && c&0xC0 == 0x80 {
+			return rune(a&0xF)<<12 | rune(b&0x3F)<<6 | rune(c&0x3F), 3
+		}
+	}
+	return utf8.DecodeRuneInString(s[i:])
 }
 
 // digitAfter reports whether another digit follows, so that a lone 一 costs nothing.
