@@ -3,6 +3,7 @@ package privacy_test
 import (
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,10 +58,12 @@ func crowd(t testing.TB, h *house, digits int) *sql.DB {
 	}[h.db.Engine]
 	index := func(salt string) string { return strings.ReplaceAll(expr.index, "%s", salt) }
 	text := func(prefix string) string { return strings.ReplaceAll(expr.number, "%s", "'"+prefix+"'") }
-	var from, sum []string
+	// Ascending ids of one width fill the primary key in order.
+	var from []string
+	sum := []string{"1000000"}
 	weight := 1
 	for d := range digits {
-		from = append(from, fmt.Sprintf("(SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9) d%d", d))
+		from = slices.Insert(from, 0, fmt.Sprintf("(SELECT 0 AS n UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9) d%d", d))
 		sum = append(sum, fmt.Sprintf("d%d.n*%d", d, weight))
 		weight *= 10
 	}
