@@ -177,8 +177,8 @@ func BenchmarkInsert(b *testing.B) {
 	}
 }
 
-// BenchmarkList reads 100 rows of 100 persons, and prints two masks each or opens nothing. The floors read
-// rows of the same widths without privacy, and with a query for 100 keys.
+// BenchmarkList reads 100 rows of 100 persons, and prints two masks each, opens nothing, or selects no sealed
+// column on either side. The floors read rows of the same widths without privacy, and with a query for 100 keys.
 func BenchmarkList(b *testing.B) {
 	for _, engine := range testdb.Engines() {
 		h := benchHouse(b, engine)
@@ -208,6 +208,7 @@ func BenchmarkList(b *testing.B) {
 		}{
 			{"masked", func(int) error { return sealed(true) }},
 			{"unopened", func(int) error { return sealed(false) }},
+			{"unselected", func(int) error { var list []Sealed; return h.gorm().Select("id").Find(&list).Error }},
 			{"floor", func(int) error { return wide() }},
 			{"floor+keys", func(int) error {
 				var keys []WideKey
@@ -220,7 +221,11 @@ func BenchmarkList(b *testing.B) {
 			b.Run(engine+"/"+side.name, func(b *testing.B) {
 				ratio(b, side.run, func(int) error {
 					var list []Open
-					err := h.gorm().Find(&list).Error
+					db := h.gorm()
+					if side.name == "unselected" {
+						db = db.Select("id")
+					}
+					err := db.Find(&list).Error
 					for i := range list {
 						n += len(list[i].Phone) + len(list[i].Address)
 					}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -108,27 +109,38 @@ func (v *Vault) bindResult(db *gorm.DB, query bool) error {
 
 // bind fetches the keys of all slots at once and fills them.
 func (v *Vault) bind(ctx context.Context, db *gorm.DB, tenant string, slots []slot) error {
-	seen := make(map[string]bool, len(slots))
 	var subjects []string
-	for _, s := range slots {
-		if !seen[s.at.subject] {
-			seen[s.at.subject] = true
+	for i, s := range slots {
+		if i == 0 || s.at.subject != slots[i-1].at.subject {
 			subjects = append(subjects, s.at.subject)
 		}
 	}
-	keys, err := v.ring.subjectKeys(ctx, db, tenant, subjects, false)
+	slices.Sort(subjects)
+	keys, err := v.ring.subjectKeys(ctx, db, tenant, slices.Compact(subjects), false)
 	if err != nil {
 		return err
 	}
-	for _, s := range slots {
-		s.at.vault, s.at.tenant, s.at.field = v, tenant, s.field
-		s.set(ctx, boundCell(s.c.box, s.at, keys[s.at.subject]))
+	for len(slots) > 0 {
+		// The cells of one row live and die together.
+		n, at := 1, slots[0].at
+		for n < len(slots) && slots[n].at == at {
+			n++
+		}
+		at.vault, at.tenant = v, tenant
+		cells, key := make([]cell, n), keys[at.subject]
+		for i, s := range slots[:n] {
+			at.field = s.field
+			cells[i].bind(s.c.box, at, key)
+			s.set(ctx, &cells[i])
+		}
+		slots = slots[n:]
 	}
 	return nil
 }
 
-func boundCell(box []byte, at place, key *subjectKey) *cell {
-	c := &cell{state: stateBound, box: box, at: at, key: key}
+// bind fills a new cell.
+func (c *cell) bind(box []byte, at place, key *subjectKey) {
+	c.state, c.box, c.at, c.key = stateBound, box, at, key
 	switch {
 	case key == nil:
 		c.state = stateBroken
@@ -141,7 +153,6 @@ func boundCell(box []byte, at place, key *subjectKey) *cell {
 			c.why = fmt.Errorf("%w (%s of row %s)", err, at.field.logical, at.row)
 		}
 	}
-	return c
 }
 
 // A walker collects the cells of a result.
@@ -150,11 +161,16 @@ type walker struct {
 	ctx   context.Context
 	query bool
 	slots []slot
+	// columns are the sealed columns of the main model that the statement asks for, once selected was asked.
+	columns map[string]bool
 }
 
 func (w *walker) walk(rv reflect.Value) {
 	switch rv.Kind() {
 	case reflect.Slice, reflect.Array:
+		if w.slots == nil && w.s.main != nil {
+			w.slots = make([]slot, 0, rv.Len()*len(w.s.main.sealed))
+		}
 		for i := range rv.Len() {
 			w.walk(structOf(rv.Index(i)))
 		}
@@ -177,7 +193,13 @@ func (w *walker) modelRow(m *model, rv reflect.Value) {
 		return
 	}
 	row, ok := m.rowID(w.ctx, rv)
-	subject, hasSubject := m.subjectID(w.ctx, rv)
+	var subject string
+	var hasSubject bool
+	if m.subjectIsRow() {
+		subject, hasSubject = m.kind+":"+row, row != ""
+	} else {
+		subject, hasSubject = m.subjectID(w.ctx, rv)
+	}
 	selected := w.selected(m)
 	for _, f := range m.sealed {
 		c := f.get(w.ctx, rv)
@@ -198,13 +220,15 @@ func (w *walker) selected(m *model) map[string]bool {
 	if m != w.s.main || len(w.s.stmt.Selects) == 0 && len(w.s.stmt.Omits) == 0 {
 		return nil
 	}
-	columns, restricted := w.s.stmt.SelectAndOmitColumns(false, false)
-	out := map[string]bool{}
-	for _, f := range m.sealed {
-		picked, named := columns[f.column]
-		out[f.column] = picked || !named && !restricted
+	if w.columns == nil {
+		columns, restricted := w.s.stmt.SelectAndOmitColumns(false, false)
+		w.columns = make(map[string]bool, len(m.sealed))
+		for _, f := range m.sealed {
+			picked, named := columns[f.column]
+			w.columns[f.column] = picked || !named && !restricted
+		}
 	}
-	return out
+	return w.columns
 }
 
 // otherRow binds the fields of a struct that is no model but holds the key columns under their names.

@@ -172,6 +172,9 @@ func (c conn) subjectQuery(tenant string, ids []string, lock string) (string, []
 	var text strings.Builder
 	switch c.dialect() {
 	case "postgres":
+		if len(ids) == 1 { // arrays of one would be planned anew each time
+			return columns + "$1 AND subject = $2" + lock, []any{tenant, ids[0]}
+		}
 		return postgresLoad + lock + ") k", []any{tenant, textArray(ids)}
 	case "mysql":
 		text.WriteString(columns)

@@ -317,6 +317,9 @@ func joinRowID(ids []string) string {
 
 // idText writes a key column's value the same way whether it comes from a model, a map or a driver.
 func idText(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
 	rv := reflect.ValueOf(v)
 	for rv.Kind() == reflect.Pointer {
 		if rv.IsNil() {
@@ -363,6 +366,11 @@ func cellOf(v any) (*cell, bool) {
 
 // get returns the field's cell in a row, without making embedded pointers.
 func (f *sealedField) get(ctx context.Context, rv reflect.Value) *cell {
+	if at := f.field.StructField.Index; len(at) == 1 && f.field.FieldType.Kind() != reflect.Pointer && rv.CanAddr() {
+		if h, ok := rv.Field(at[0]).Addr().Interface().(holder); ok {
+			return h.sealedCell()
+		}
+	}
 	v, _ := f.field.ValueOf(ctx, rv)
 	c, _ := cellOf(v)
 	return c
