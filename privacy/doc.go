@@ -19,7 +19,9 @@
 //
 // After that it is ordinary GORM, and [String.Reveal] is the way to a value: it asks the gate, writes the
 // record and only then returns. [Vault.RevealRows] does so for a page, [Vault.Erase] forgets a person,
-// [Vault.ReplayErasures] forgets again after a restore, [Vault.Doctor] looks whether all is well.
+// [Vault.ReplayErasures] forgets again after a restore, [Vault.Doctor] looks whether all is well,
+// [Vault.MustCover] stops a start-up with a personal field that nobody sealed, and [Vault.FindLeaks] looks for
+// plaintext in all tables and in log files.
 //
 // # What you must supply
 //
@@ -45,6 +47,7 @@
 //	privacy:"of=…,match=last4"     an index of a part: last and prefix with a number, first, domain
 //	privacy:"of=…,bits=12"         a truncated index, in which different values share a cell: it shows less
 //	privacy:"search=name"          on a sealed name: the words of it can be searched, see Match
+//	privacy:"open=reason"          not sealed although its name looks personal; for MustCover
 //	privacy:"tenant"               the column that names the row's tenant; it must match the context's
 //
 // # Searching for parts

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/schema"
 )
 
 // Migrate creates the vault's own tables, checks that the KEK is the one this database was made with, and
@@ -71,6 +73,7 @@ func (v *Vault) declare(db *gorm.DB, models []any) error {
 		if err != nil {
 			return err
 		}
+		reg = reg.seen(modelSchema(db, value))
 		if m == nil || reg.byType[m.typ] != nil {
 			continue
 		}
@@ -160,12 +163,30 @@ func (v *Vault) requireChecks(db *gorm.DB, models []any) error {
 	return nil
 }
 
-func modelType(db *gorm.DB, value any) reflect.Type {
+// seen notes a schema.
+func (r *registry) seen(s *schema.Schema) *registry {
+	if s == nil || slices.ContainsFunc(r.schemas, func(o *schema.Schema) bool { return o.ModelType == s.ModelType }) {
+		return r
+	}
+	n := *r
+	n.schemas = append(slices.Clone(r.schemas), s)
+	return &n
+}
+
+func modelSchema(db *gorm.DB, value any) *schema.Schema {
 	stmt := &gorm.Statement{DB: db}
-	if stmt.Parse(value) != nil || stmt.Schema == nil {
+	if stmt.Parse(value) != nil {
 		return nil
 	}
-	return stmt.Schema.ModelType
+	return stmt.Schema
+}
+
+func modelType(db *gorm.DB, value any) reflect.Type {
+	s := modelSchema(db, value)
+	if s == nil {
+		return nil
+	}
+	return s.ModelType
 }
 
 var checkText = []byte("confide key check value")

@@ -58,6 +58,7 @@ type registry struct {
 	byType  map[reflect.Type]*model
 	byTable map[string]*model // lower-case; models of one table agree on its sealed columns
 	all     []*model
+	schemas []*schema.Schema // of every model declared, also without sealed fields
 }
 
 func (r *registry) with(m *model) (*registry, error) {
@@ -79,7 +80,7 @@ func (r *registry) with(m *model) (*registry, error) {
 			}
 		}
 	}
-	n := &registry{byType: maps.Clone(r.byType), byTable: maps.Clone(r.byTable), all: append(slices.Clone(r.all), m)}
+	n := &registry{byType: maps.Clone(r.byType), byTable: maps.Clone(r.byTable), all: append(slices.Clone(r.all), m), schemas: r.schemas}
 	if n.byType == nil {
 		n.byType, n.byTable = map[reflect.Type]*model{}, map[string]*model{}
 	}
@@ -159,6 +160,9 @@ func (m *model) addField(f *schema.Field) error {
 			m.subject, m.kind = f, value
 		case key == "subject":
 			return m.fail(f, "one field of a model, with a kind such as subject=customer, says whose data it holds", "keep one subject= tag")
+		case key == "open" && value != "" && !isIndex(f):
+		case key == "open":
+			return m.fail(f, "is declared open without a reason", "write privacy:\"open=reason\"")
 		case key == "tenant" && m.tenant == nil:
 			m.tenant = f
 		case key == "bind" && value == "column" && f.PrimaryKey:

@@ -48,6 +48,9 @@ type Config struct {
 	// Candidates bounds the rows that one condition may open to answer a search that an index answers only in
 	// part, and the rows that a search by name may find. Zero means 10,000; at most 30,000.
 	Candidates int
+	// Open declares columns of tables without model open for MustCover and FindLeaks: from table.column to the
+	// reason why what by its name is personal data need not be sealed.
+	Open map[string]string
 	// Keys holds the wrapped keys. Nil means two tables in the database given to db.Use.
 	Keys KeyStore
 	// Now is the clock for certificates and key records. Nil means time.Now.
@@ -89,6 +92,9 @@ func Open(ctx context.Context, cfg Config) (*Vault, error) {
 	}
 	if cfg.Candidates == 0 {
 		cfg.Candidates = 10_000
+	}
+	if err := checkOpen(cfg.Open); err != nil {
+		return nil, err
 	}
 	oneTenant := cfg.Tenant == nil
 	if oneTenant {
