@@ -41,6 +41,15 @@ func (s *Scanner) cluster(c *cluster, lo, at int) int {
 		return max(c.next, at+1)
 	}
 	total := c.groups[c.n-1].from + c.groups[c.n-1].size
+	if next := c.wrapAt(); next > 0 {
+		if span, g := c.wrapped(next); span.Kind != 0 {
+			if c.n = g; g > 0 {
+				c.next = c.groups[g-1].end
+				s.cluster(c, lo, at)
+			}
+			return s.hit(span, lo)
+		}
+	}
 	if c.n == 1 && total < 5 && !addressUnit(c.w, c.groups[0].start, c.groups[0].end) {
 		if !birthUnit(c.w, c.groups[0].end) {
 			return c.next

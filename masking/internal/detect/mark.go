@@ -77,7 +77,7 @@ const longestSecret = 8 << 10
 func (s *Scanner) more(i int) int {
 	w, at, lo := s.view(i)
 	end := at
-	for end < len(w) && secretByte(w[end]) {
+	for end < len(w) && (secretByte(w[end]) || s.quote != 0 && w[end] >= ' ' && (w[end] != s.quote || escaped(w, end))) {
 		end++
 	}
 	s.secret = 0
@@ -93,6 +93,15 @@ func (s *Scanner) more(i int) int {
 		return lo + end
 	}
 	return i
+}
+
+// escaped reports an odd number of backslashes in front of w[i].
+func escaped(w string, i int) bool {
+	n := 0
+	for n < i && w[i-n-1] == '\\' {
+		n++
+	}
+	return n%2 == 1
 }
 
 // skipBlank steps over spaces, quotes and a copula between a key and its value.

@@ -23,6 +23,7 @@ type Scanner struct {
 	floor  int  // spans before it are not ours
 	window int  // end of the last view
 	secret int  // end of a secret that the window cut off, or 0
+	quote  byte // that ends it, or 0
 	first  bool // one span is enough
 
 	spoken struct { // the Han word met last
@@ -115,7 +116,7 @@ func (s *Scanner) hit(span Span, lo int) int {
 	span.Start += lo
 	span.End += lo
 	if span.Kind == Secret && span.End == s.window {
-		s.secret = span.End
+		s.secret, s.quote = span.End, quoteBefore(s.Text, span.Start)
 	}
 	n := len(s.Spans)
 	for n > s.floor && s.Spans[n-1].End > span.Start {

@@ -36,6 +36,14 @@ func secretValue(w string, at int, key string, marked bool) (Span, bool) {
 	return Span{start, end, Secret, Context, declared}, true
 }
 
+// quoteBefore returns the quotation mark in front of a value, or 0.
+func quoteBefore(w string, start int) byte {
+	if start > 0 && (w[start-1] == '"' || w[start-1] == '\'') {
+		return w[start-1]
+	}
+	return 0
+}
+
 func secretByte(c byte) bool {
 	return c > ' ' && c < 0x7F && strings.IndexByte("\"',;&<>()[]{}`", c) < 0
 }
