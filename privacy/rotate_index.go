@@ -27,20 +27,7 @@ func (r *rotator) reindex(ctx context.Context, set *tenantSet) error {
 			position = []byte{}
 		}
 	}
-	columns := func(m *model) []string {
-		var out []string
-		for _, f := range m.sealed {
-			if len(f.indexes) == 0 {
-				continue
-			}
-			out = append(out, f.column)
-			for _, x := range f.indexes {
-				out = append(out, x.column)
-			}
-		}
-		return out
-	}
-	return r.eachRow(ctx, position, columns, func(w *tableWalk, rows []tableRow, persons map[string]*person) error {
+	return r.eachRow(ctx, position, indexColumns, func(w *tableWalk, rows []tableRow, persons map[string]*person) error {
 		for _, row := range rows {
 			if err := r.reindexRow(ctx, w, row, persons[row.subject], keys, all); err != nil {
 				return err
@@ -54,11 +41,23 @@ func (r *rotator) reindexRow(ctx context.Context, w *tableWalk, row tableRow, p 
 	values := row.values
 	for _, f := range w.m.sealed {
 		n := len(f.indexes)
-		if n == 0 {
+		if n == 0 && !f.search {
 			continue
 		}
 		box, stored := values[0], values[1:1+n]
 		values = values[1+n:]
+		if f.search {
+			searched := box
+			if p != nil && p.erased() {
+				searched = nil
+			}
+			if err := r.reindexTokens(ctx, w, f, row, p, keys, searched, all); err != nil {
+				return err
+			}
+		}
+		if n == 0 {
+			continue
+		}
 		if box == nil || p != nil && p.erased() {
 			continue
 		}
