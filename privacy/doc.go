@@ -39,7 +39,7 @@
 //	privacy:"name=customer.phone"  the logical name that values are bound to; set it to the old name before
 //	                               renaming the Go type or the column
 //	privacy:"of=Phone,norm=phone"  on an Index: the field, and which spellings find each other: exact, text,
-//	                               email, phone (exact for all but String and
+//	                               email, phone, name, digits, idcard (exact for all but String and
 //	                               Value, none for Time); gorm:"uniqueIndex" makes values unique
 //	privacy:"bind=column"          on the primary key: give up the binding to the row, so that the database may number
 //	                               the rows; the model then needs a subject= on another field, and values can be

@@ -146,6 +146,10 @@ func (x *indexField) needle(text, regionName string) string {
 	case x.match.kind == matchDomain:
 		text = foldText(text)
 		return strings.TrimSuffix(text[strings.LastIndexByte(text, '@')+1:], ".")
+	case x.norm.base() == "digits":
+		return onlyDigits(norm.NFKC.String(text))
+	case x.norm.base() == "idcard":
+		return strings.TrimSpace(strings.ToUpper(norm.NFKC.String(text)))
 	case x.norm.base() != "phone":
 		return x.norm.apply(text, regionName)
 	case x.match.kind == matchLast:

@@ -85,10 +85,10 @@ func (m matcher) part(text string) (string, bool) {
 // extension.
 func (x *indexField) searchable(value, region string) string {
 	text := x.norm.apply(value, region)
-	if x.norm.base() == "phone" {
-		if strings.HasPrefix(text, "text:") {
-			return ""
-		}
+	switch base := x.norm.base(); {
+	case (base == "phone" || base == "digits") && strings.HasPrefix(text, "text:"):
+		return ""
+	case base == "phone":
 		text, _, _ = strings.Cut(text, "x")
 	}
 	return text

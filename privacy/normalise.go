@@ -32,6 +32,9 @@ func normalisers() []normaliser {
 		{"text/1", func(s, _ string) string { return foldText(s) }, nil},
 		{"email/1", func(s, _ string) string { return foldText(s) }, nil},
 		{"phone/1", normalPhone, phoneCandidates},
+		{"name/1", func(s, _ string) string { return normalName(s) }, nil},
+		{"digits/1", func(s, _ string) string { return normalDigits(s) }, nil},
+		{"idcard/1", func(s, _ string) string { return normalIDCard(s) }, nil},
 	}
 }
 
@@ -44,7 +47,7 @@ func findNormaliser(name string) (normaliser, error) {
 			return n, nil
 		}
 	}
-	return normaliser{}, fmt.Errorf("norm=%s is unknown; write exact, text, email or phone", name)
+	return normaliser{}, fmt.Errorf("norm=%s is unknown; write exact, text, email, phone, name, digits or idcard", name)
 }
 
 // foldText makes full-width and half-width, composed and decomposed, upper and lower case the same.

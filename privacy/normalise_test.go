@@ -36,7 +36,7 @@ func TestNormalisers(t *testing.T) {
 	}
 	require.Greater(t, n, 50)
 	_, err = privacy.Normalise("soundex", "", "x")
-	require.ErrorContains(t, err, "write exact, text, email or phone")
+	require.ErrorContains(t, err, "write exact, text, email, phone, name, digits or idcard")
 }
 
 // Every telephone number of the Chinook customers is found by its bare digits, wherever the app is.
