@@ -244,7 +244,7 @@ func (m *model) addIndex(f *schema.Field) error {
 		return m.fail(f, "a "+x.of.form.typeName()+" cannot be found by norm="+tag["norm"], "write norm=exact; a Time has no index: keep its day in a privacy.Date")
 	}
 	if err := x.declare(tag); err != nil {
-		return m.fail(f, err.Error(), "different rows may then share the index")
+		return m.fail(f, err.Error(), "see Tags in the package documentation")
 	}
 	x.of.indexes = append(x.of.indexes, x)
 	m.indexes = append(m.indexes, x)
