@@ -115,7 +115,11 @@ func (f *finds) appendPiece(dst []byte, p Policy, s string, l Level) (made []byt
 // appendSpan masks one find. A find can hold one half of a pair of direction controls: that half stays, or
 // the mask would turn the rest of the line around.
 func (p Policy) appendSpan(dst []byte, k detect.Kind, s string, l Level) []byte {
-	dst = p.appendValue(dst, found[k], l, s)
+	if l == Partial { // the common case
+		dst = appendPartial(dst, found[k], p.Profile.orStrict(), s)
+	} else {
+		dst = p.appendValue(dst, found[k], l, s)
+	}
 	if strings.IndexByte(s, 0xE2) >= 0 {
 		return appendUnbalanced(dst, s)
 	}

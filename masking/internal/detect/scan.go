@@ -132,15 +132,19 @@ func (s *Scanner) hit(span Span, lo int) int {
 
 // push appends a span. It is written so that the compiler sees that neither text nor spans escape.
 func (s *Scanner) push(span Span) {
-	const first = 32
 	n := len(s.Spans)
 	if n == cap(s.Spans) {
-		grown := make([]Span, n, max(4, min(first, len(s.Text)/32), 2*n))
-		copy(grown, s.Spans)
-		s.Spans = grown
+		s.grow()
 	}
 	s.Spans = s.Spans[:n+1]
 	s.Spans[n] = span
+}
+
+func (s *Scanner) grow() {
+	const first = 32
+	grown := make([]Span, len(s.Spans), max(4, min(first, len(s.Text)/32), 2*len(s.Spans)))
+	copy(grown, s.Spans)
+	s.Spans = grown
 }
 
 func (a Span) beats(b Span) bool {
