@@ -136,7 +136,7 @@ func extension(w string, end int) int {
 }
 
 // extensionStarts are the bytes that the words for an extension begin with.
-var extensionStarts = [256]bool{'e': true, 'E': true, 'x': true, 'X': true, '#': true, '-': true, 0xE8: true, 0xE5: true} // 转 and 轉, 分
+var extensionStarts = [256]bool{'e': true, 'E': true, 'x': true, 'X': true, '#': true, '-': true, ';': true, 0xE8: true, 0xE5: true} // 转 and 轉, 分 and 内
 
 // mobile finds mainland mobile numbers, with 86 or 0086 or without.
 func (c *cluster) mobile(g int) (h int, ok bool) {
