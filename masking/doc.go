@@ -32,10 +32,14 @@
 // # What is not protected
 //
 // A mask is de-identification, not anonymisation: HIDDEN_BITS.md says how many candidates each mask leaves,
-// and who knows something about a person has fewer. Names and foreign addresses in running text are found
-// only beside words that announce them; the accuracy test measures how many that are. A number that stands
-// behind a word such as "order" is left alone. A value that spans two lines, two log attributes or two JSON
-// strings is not seen as one. Unexported fields of a copied struct stay as they are; the log handler prints
+// and who knows something about a person has fewer. Names are found only beside words that announce them:
+// on texts with such a word that nobody tuned the rules to (TestAccuracyHeldOut, held-out half) recall is
+// 0.91 and precision 1.00; without one, 0. On the English Presidio set, where most names stand alone, recall is
+// 0.19 at precision 1.00. Foreign addresses are found by the kind of street, the post code or the flat: recall
+// 0.93 on the held-out half, 0.51 on Presidio's, precision 1.00 on both. Telephone numbers without + or a
+// telling grouping, birth dates, passports and nine-digit SSNs need their word too. A number that stands
+// behind a word such as "order" is left alone. A value that spans two log attributes or two JSON strings is not
+// seen as one, and one that spans two lines only if it is a card, a telephone number or a quoted secret. Unexported fields of a copied struct stay as they are; the log handler prints
 // such a struct as masked text instead.
 //
 // # How it fails

@@ -6,7 +6,7 @@ package detect
 func (c *cluster) card(g int) (Span, bool) {
 	best, total := -1, 0
 	for h := g; h < c.n && h-g < 7; h++ {
-		if h > g && !allowed(c.groups[h].sep, " -.") {
+		if h > g && !allowed(c.groups[h].sep, " -./") {
 			break
 		}
 		if total += c.groups[h].size; total > 19 {

@@ -1,6 +1,10 @@
 package detect
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/confide-go/confide/masking/internal/fold"
+)
 
 // birth finds a date next to a word that says birth.
 func (c *cluster) birth(g int) (Span, bool) {
@@ -32,10 +36,10 @@ func (c *cluster) dateEnd(g int) (end int, ok bool) {
 		return hanDate(w, end)
 	case len(d) == 2 && strings.HasPrefix(w[end:], "年"):
 		return hanDate(w, end)
-	case len(d) <= 2 && monthName(strings.TrimLeft(w[end:], " ,.-stndrhof")) > 0:
-		skipped := len(w[end:]) - len(strings.TrimLeft(w[end:], " ,.-stndrhof"))
-		at := end + skipped + monthName(w[end+skipped:])
-		rest := strings.TrimLeft(w[at:], " ,.-")
+	case len(d) <= 2 && monthName(w[toMonth(w, end):]) > 0:
+		at := toMonth(w, end)
+		at += monthName(w[at:])
+		rest := strings.TrimPrefix(strings.TrimPrefix(strings.TrimLeft(w[at:], " ,.-"), "de "), "del ")
 		if len(rest) >= 4 && year([]byte(rest[:4])) && (len(rest) == 4 || !isDigit(rest[4])) {
 			return len(w) - len(rest) + 4, true
 		}
@@ -48,6 +52,9 @@ func (c *cluster) dateEnd(g int) (end int, ok bool) {
 		if len(rest) >= 4 && year([]byte(rest[:4])) {
 			return len(w) - len(rest) + 4, true
 		}
+		return end, true
+	}
+	if year(d) && monthBefore(w, c.groups[g].start) < c.groups[g].start { // March 1985
 		return end, true
 	}
 	if year(d) && monthName(strings.TrimLeft(w[end:], " -,")) > 0 { // 1985 March 4
@@ -81,18 +88,53 @@ func hanDate(w string, end int) (int, bool) {
 	end += len("年")
 	for _, unit := range [...]string{"月", "日"} {
 		rest := strings.TrimLeft(w[end:], " ")
-		n := 0
-		for n < len(rest) && isDigit(rest[n]) && n < 3 {
-			n++
-		}
+		n := dayNumber(rest)
 		tail := strings.TrimLeft(rest[n:], " ")
-		if n == 0 || n > 2 || !strings.HasPrefix(tail, unit) && !(unit == "日" && strings.HasPrefix(tail, "号")) {
+		if n == 0 || !strings.HasPrefix(tail, unit) && !(unit == "日" && strings.HasPrefix(tail, "号")) {
 			return end, unit == "日"
 		}
 		end = len(w) - len(tail) + len(unit)
 	}
 	return end, true
 }
+
+// dayNumber is the length of the number of a day or month s begins with, in digits or as 二十六.
+func dayNumber(s string) int {
+	n := 0
+	for count := 0; n < len(s) && count < 4; count++ {
+		_, width, script := fold.Digit(s, n)
+		if width == 0 && strings.HasPrefix(s[n:], "十") {
+			width = len("十")
+		}
+		if width == 0 {
+			return n
+		}
+		if count == 3 || count == 2 && script == fold.ASCII {
+			return 0
+		}
+		n += width
+	}
+	return n
+}
+
+// toMonth steps from the end of a day over th, of and de to where its month may begin.
+func toMonth(w string, end int) int {
+	rest := strings.TrimLeft(w[end:min(len(w), end+24)], " ,.-")
+	if len(rest) > 2 && ordinal(rest[:2]) && !isLetter(rest[2]) {
+		rest = rest[2:]
+	}
+	rest = strings.TrimLeft(rest, " ,.-")
+	for _, of := range [...]string{"of ", "de "} {
+		rest = strings.TrimPrefix(rest, of)
+	}
+	return min(len(w), end+24) - len(rest)
+}
+
+// foreignMonths are the names of months in German, French, Spanish and Italian that English does not begin.
+const foreignMonths = "januar februar märz März mai juni juli oktober dezember janvier février mars avril juin juillet août septembre octobre décembre " +
+	"enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre gennaio febbraio aprile maggio giugno luglio settembre ottobre dicembre"
+
+var foreignMonthList = strings.Fields(foreignMonths)
 
 var months = [...]string{"january", "february", "march", "april", "may", "june", "july", "august", "september",
 	"october", "november", "december"}
@@ -105,6 +147,13 @@ func monthName(s string) int {
 			return len(m)
 		case hasFold(s, m[:3]) && (len(s) == 3 || !isLetter(s[3])):
 			return 3
+		}
+	}
+	if len(s) > 2 && strings.IndexByte("jfmadoesgln", s[0]|0x20) >= 0 {
+		for _, m := range foreignMonthList {
+			if hasFold(s, m) && (len(s) == len(m) || !isLetter(s[len(m)])) {
+				return len(m)
+			}
 		}
 	}
 	return 0
@@ -171,6 +220,6 @@ func (c *cluster) timestamp(g int) int {
 
 // birthUnit: a lone group of digits can begin a birth date only in front of these.
 func birthUnit(w string, end int) bool {
-	return strings.HasPrefix(w[end:], "年") || monthName(strings.TrimLeft(w[end:min(len(w), end+16)], " ,.-stndrhof")) > 0 ||
+	return strings.HasPrefix(w[end:], "年") || monthName(w[toMonth(w, end):]) > 0 ||
 		end >= 6 && monthBefore(w, strings.LastIndexFunc(w[:end], func(r rune) bool { return r < '0' || r > '9' })+1) < end-4
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -278,7 +279,7 @@ func speaker(w string, key int) (Span, bool) {
 	}
 	surname := zh.Surname(w[start:])
 	given := (key - start - surname) / len("王")
-	if !zh.FrequentSurname(w[start:]) || given < 1 || given > 2 || accept(w, start, key) == start {
+	if !zh.FrequentSurname(w[start:]) || given < 1 || given > 2 || accept(w, start, key) == start || slices.Contains(titles[:], w[start+surname:key]) {
 		return Span{}, false
 	}
 	return Span{start, key, Name, Context, likely}, true
