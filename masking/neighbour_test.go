@@ -67,7 +67,7 @@ func TestFindsOverLines(t *testing.T) {
 		"手机 138 0013\n8000": "138 0013\n8000", "138-0013-\r\n8000": "138-0013-\r\n8000", "call 202-555-\n0143 now": "202-555-\n0143",
 		"a 13800=\n138000 b": "13800=\n138000", "12 4111 1111\n1111 1111": "4111 1111\n1111 1111",
 		`password: "` + strings.Repeat(`ab cd \" `, 200) + `" tail`: strings.Repeat(`ab cd \" `, 200),
-		"pwd='" + strings.Repeat("a b ", 900) + "', next":            strings.Repeat("a b ", 900),
+		"pwd='" + strings.Repeat("a b ", 900) + "', next":           strings.Repeat("a b ", 900),
 	} {
 		found := masking.Find(text)
 		if assert.Len(t, found, 1, "%.60q", text) {
