@@ -333,3 +333,15 @@ func TestRecoveryIsAllOrNothing(t *testing.T) {
 		require.Equal(t, before, keyTable(t, h.db.DB))
 	})
 }
+
+// What does not open today must not go into an escrow as if it did.
+func TestSealRefusesATenantWhoseKeysDoNotFit(t *testing.T) {
+	h := newHouse(t, testdb.New(t, testdb.SQLite))
+	pool, err := h.db.DB.DB()
+	require.NoError(t, err)
+	_, err = pool.Exec("UPDATE confide_tenant_keys SET wrapped = (SELECT wrapped FROM confide_tenant_keys WHERE tenant = 'south' AND purpose = 'index') WHERE tenant = 'north' AND purpose = 'index'")
+	require.NoError(t, err)
+	_, err = escrow.Seal(t.Context(), h.target, h.kek, h.plan(1))
+	require.ErrorIs(t, err, privacy.ErrKey)
+	require.ErrorContains(t, err, `the index keyset of tenant "north" does not open`)
+}

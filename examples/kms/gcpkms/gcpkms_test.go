@@ -38,7 +38,7 @@ type server struct {
 
 	mu     sync.Mutex
 	answer codes.Code // every request gets it
-	deaf   bool       // does not look at CRCs
+	deaf   string     // what it does not look at: plaintext or data
 	flip   bool       // flips a bit of each answer
 	lie    string     // the key it says it used
 }
@@ -63,8 +63,8 @@ func (s *server) key(ctx context.Context, name string) (*kmstest.Key, error) {
 	return s.keys[name], nil
 }
 
-func (s *server) fits(b []byte, crc *wrapperspb.Int64Value) (bool, error) {
-	if s.deaf || crc == nil {
+func (s *server) fits(field string, b []byte, crc *wrapperspb.Int64Value) (bool, error) {
+	if s.deaf == field || crc == nil {
 		return false, nil
 	}
 	if crc.Value != castagnoli(b) {
@@ -87,11 +87,11 @@ func (s *server) Encrypt(ctx context.Context, in *kmspb.EncryptRequest) (*kmspb.
 	if err != nil {
 		return nil, err
 	}
-	plainFits, err := s.fits(in.Plaintext, in.PlaintextCrc32C)
+	plainFits, err := s.fits("plaintext", in.Plaintext, in.PlaintextCrc32C)
 	if err != nil {
 		return nil, err
 	}
-	adFits, err := s.fits(in.AdditionalAuthenticatedData, in.AdditionalAuthenticatedDataCrc32C)
+	adFits, err := s.fits("data", in.AdditionalAuthenticatedData, in.AdditionalAuthenticatedDataCrc32C)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (s *server) Decrypt(ctx context.Context, in *kmspb.DecryptRequest) (*kmspb.
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.fits(in.Ciphertext, in.CiphertextCrc32C); err != nil {
+	if _, err := s.fits("ciphertext", in.Ciphertext, in.CiphertextCrc32C); err != nil {
 		return nil, err
 	}
 	plain, err := key.Open(in.Ciphertext, in.AdditionalAuthenticatedData)
@@ -177,11 +177,13 @@ func TestWhatChangedOnTheWayIsFound(t *testing.T) {
 	_, err = kek.DecryptWithContext(t.Context(), box, []byte("ad"))
 	require.ErrorContains(t, err, "the answer does not fit its CRC32C")
 
-	h.flip, h.deaf = false, true
-	_, err = kek.EncryptWithContext(t.Context(), []byte("k"), []byte("ad"))
-	require.ErrorContains(t, err, "did not check the request's CRC32C")
+	h.flip = false
+	for _, h.deaf = range []string{"plaintext", "data"} {
+		_, err = kek.EncryptWithContext(t.Context(), []byte("k"), []byte("ad"))
+		require.ErrorContains(t, err, "did not check the request's CRC32C")
+	}
 
-	h.deaf, h.lie = false, second+"/cryptoKeyVersions/1"
+	h.deaf, h.lie = "", second+"/cryptoKeyVersions/1"
 	_, err = kek.EncryptWithContext(t.Context(), []byte("k"), []byte("ad"))
 	require.ErrorContains(t, err, "the service used key")
 }
