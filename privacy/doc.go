@@ -109,6 +109,11 @@
 // back, and says ErrUnreadable when revealed. A look that cannot be recorded does not happen. A missing
 // tenant, key or gate is an error. No error holds a value.
 //
+// # Beside it
+//
+// Package attach keeps files whose key lies in a Value of a person's row; package intake takes data in under a
+// public key, in a process that cannot read it.
+//
 // # Format and compatibility
 //
 // FORMAT.md describes every stored byte; testdata/vectors.json holds databases of each format that all later

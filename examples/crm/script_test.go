@@ -57,6 +57,8 @@ func TestScripts(t *testing.T) {
 			"private":   privateCmd,
 			"visitor":   visitorCmd,
 			"none":      noneCmd,
+			"upload":    uploadCmd,
+			"download":  downloadCmd,
 			"normal":    normalCmd,
 		},
 		RequireExplicitExec: true,

@@ -81,7 +81,7 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 		return nil, err
 	}
 	return web.New(web.Config{
-		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door,
+		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door, Documents: a.desk,
 		Within: a.desk.Within, SeesAudit: a.desk.SeesAudit,
 		RequestInfo: func(ctx context.Context, ip, requestID string) context.Context {
 			return who.With(ctx, who.Who{Tenant: book.Tenant, IP: ip, RequestID: requestID, Channel: "web"})
@@ -118,6 +118,7 @@ func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Hand
 	sealed := make(chan error, 1)
 	go func() { sealed <- a.log.Run(sealing) }()
 	go a.followPolicy(sealing)
+	go a.sweepFiles(sealing)
 	served := make(chan error, 1)
 	go func() {
 		if s.tlsCert != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -71,10 +72,19 @@ func (a *app) finishErasures(ctx context.Context) error {
 }
 
 func (a *app) erase(ctx context.Context, subject string) error {
-	return a.inTx(ctx, func(ctx context.Context, tx *gorm.DB) error {
-		_, err := a.vault.Erase(ctx, tx, subject)
+	var objects []string
+	err := a.inTx(ctx, func(ctx context.Context, tx *gorm.DB) (err error) {
+		_, id, _ := strings.Cut(subject, ":")
+		if objects, err = forgetFiles(tx, id); err != nil {
+			return err
+		}
+		_, err = a.vault.Erase(ctx, tx, subject)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return a.removeFiles(ctx, objects)
 }
 
 // replayErasures brings a restored database to the state of the ledger and

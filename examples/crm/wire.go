@@ -19,6 +19,7 @@ import (
 	"github.com/confide-go/confide/examples/crm/internal/duty"
 	"github.com/confide-go/confide/examples/crm/internal/who"
 	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/privacy/attach"
 	"github.com/confide-go/confide/rbac"
 	"github.com/confide-go/confide/rbac/gormpolicy"
 )
@@ -34,6 +35,8 @@ type app struct {
 	authz  *rbac.Authorizer
 	log    *audit.Log
 	desk   *desk.Desk
+	store  attach.Store
+	files  *attach.Files
 }
 
 // open puts the CRM together on the data folder and database of the settings,
@@ -79,6 +82,7 @@ func (a *app) wire(ctx context.Context) error {
 			{Model: &book.Customer{}, Tenant: "tenant_id"},
 			{Model: &book.Invoice{}, Tenant: "tenant_id"},
 			{Model: &book.User{}, Tenant: "tenant_id"},
+			{Model: &book.Document{}, Tenant: "tenant_id"},
 		},
 		Record:    a.log,
 		Unguarded: []string{"crm_sessions"},
@@ -101,7 +105,12 @@ func (a *app) wire(ctx context.Context) error {
 			return fmt.Errorf("database plugin %s: %w", plugin.Name(), err)
 		}
 	}
-	a.desk = desk.New(desk.Config{DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies, Passwords: passwords{a.kek}})
+	if err := a.openFiles(ctx); err != nil {
+		return err
+	}
+	a.desk = desk.New(desk.Config{
+		DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies, Passwords: passwords{a.kek}, Files: a.files,
+	})
 	return a.migrate(operator(ctx, "migrate the database"))
 }
 

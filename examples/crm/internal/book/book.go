@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/privacy/attach"
 )
 
 // Tenant is the one tenant of the example app.
@@ -65,6 +66,22 @@ type Invoice struct {
 	UpdatedAt time.Time
 }
 
+// A Document is a file of a customer. The file lies sealed in the data folder; its
+// reference, which holds its name and its key, is that person's data.
+type Document struct {
+	ID         string `gorm:"primaryKey;size:36"`
+	TenantID   string `gorm:"size:36;not null;index"`
+	CustomerID string `gorm:"size:36;not null;index" privacy:"subject=customer"`
+	OwnerID    string `gorm:"size:36;not null;index"` // the customer's owner, kept equal in the same transaction
+	Hidden     bool   `gorm:"not null"`               // likewise
+	Object     string `gorm:"size:32;not null;index"` // names the file in the folder; "" when the customer was erased
+	Size       int64  `gorm:"not null"`               // bytes, as anybody can see in the folder
+
+	File privacy.Value[attach.Ref]
+
+	CreatedAt time.Time
+}
+
 // A User is a member of the staff who may sign in.
 type User struct {
 	ID        string `gorm:"primaryKey;size:36" privacy:"subject=user"`
@@ -86,7 +103,7 @@ type User struct {
 }
 
 // Models lists all tables of the book.
-func Models() []any { return []any{&Customer{}, &Invoice{}, &User{}} }
+func Models() []any { return []any{&Customer{}, &Invoice{}, &User{}, &Document{}} }
 
 // NewID makes the key of a new row. Rows need their key before they are stored:
 // it is part of what their sealed values are bound to.

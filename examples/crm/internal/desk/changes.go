@@ -38,7 +38,7 @@ func (d *Desk) UpdateCustomer(ctx context.Context, id string, changed map[string
 			return clarify(err)
 		}
 		if slices.Contains(columns, "owner_id") {
-			err = tx.Model(&book.Invoice{}).Where("customer_id = ?", id).Update("owner_id", row.OwnerID).Error
+			err = ofCustomer(tx, id, "owner_id", row.OwnerID)
 		}
 		return clarify(err)
 	})
@@ -91,6 +91,16 @@ func check(field, text string) error {
 	return nil
 }
 
+// ofCustomer carries a change of a customer over to what belongs to it.
+func ofCustomer(tx *gorm.DB, id, column string, value any) error {
+	for _, model := range []any{&book.Invoice{}, &book.Document{}} {
+		if err := tx.Model(model).Where("customer_id = ?", id).Update(column, value).Error; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *Desk) knownOwner(tx *gorm.DB, id string) error {
 	var n int64
 	if err := tx.Model(&book.User{}).Where("id = ?", id).Count(&n).Error; err != nil {
@@ -115,7 +125,7 @@ func (d *Desk) SetHidden(ctx context.Context, id string, hidden bool) error {
 		if row.Hidden == hidden {
 			return nil
 		}
-		if err := tx.Model(&book.Invoice{}).Where("customer_id = ?", id).Update("hidden", hidden).Error; err != nil {
+		if err := ofCustomer(tx, id, "hidden", hidden); err != nil {
 			return clarify(err)
 		}
 		return clarify(tx.Model(row).Update("hidden", hidden).Error)

@@ -11,6 +11,7 @@ import (
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/examples/crm/internal/who"
 	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/privacy/attach"
 	"github.com/confide-go/confide/rbac"
 )
 
@@ -23,6 +24,7 @@ type Config struct {
 
 	Policies  rbac.PolicyStore // the one of Authz
 	Passwords Passwords
+	Files     *attach.Files // the customers' files
 }
 
 // Passwords opens the stored hashes of passwords.

@@ -72,10 +72,13 @@ func Policy() rbac.Policy {
 		// is hidden afterwards. The row has to be readable first, see desk.
 		{ID: "sales-change-own-customers", Role: Sales, Resource: office, Actions: []string{"update", "hide"}, When: `row.owner_id == caller.id`},
 		{ID: "sales-own-invoices", Role: Sales, Resource: "invoice", Actions: []string{"read", "reveal"}, When: own},
+		{ID: "sales-own-documents", Role: Sales, Resource: "document", Actions: []string{"read", "reveal", "create"}, When: own},
+		{ID: "sales-hide-own-documents", Role: Sales, Resource: "document", Actions: []string{"update"}, When: `row.owner_id == caller.id`},
 		{ID: "sales-hide-own-invoices", Role: Sales, Resource: "invoice", Actions: []string{"update"}, When: `row.owner_id == caller.id`},
 
 		{ID: "manager-customers-below", Role: Manager, Resource: office, Actions: []string{"read", "reveal", "export", "update", "hide", "view_hidden"}, When: below},
 		{ID: "manager-invoices-below", Role: Manager, Resource: "invoice", Actions: []string{"read", "reveal", "update", "view_hidden"}, When: below},
+		{ID: "manager-documents-below", Role: Manager, Resource: "document", Actions: []string{"read", "reveal", "create", "update", "view_hidden"}, When: below},
 
 		{ID: "colleagues-are-known", Role: rbac.Everyone, Resource: "user", Actions: []string{"read", "reveal"}},
 		{ID: "system-people-in-and-out", Role: System, Resource: "user", Actions: []string{"update", "disable"}},
@@ -85,6 +88,9 @@ func Policy() rbac.Policy {
 	for _, role := range []string{Sales, Manager} {
 		p.Fields = append(p.Fields, customerFields(role)...)
 		p.Fields = append(p.Fields, rbac.FieldRule{Role: role, Resource: "invoice", Field: "*", Level: masking.Full, Reveal: true})
+		p.Fields = append(p.Fields,
+			rbac.FieldRule{Role: role, Resource: "document", Field: "*", Level: masking.Full},
+			rbac.FieldRule{Role: role, Resource: "document", Field: "file", Level: masking.Partial, Reveal: true})
 		for _, f := range []string{"address", "postal_code"} {
 			p.Fields = append(p.Fields, rbac.FieldRule{Role: role, Resource: "invoice", Field: f, Level: masking.Partial})
 		}

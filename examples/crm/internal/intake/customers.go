@@ -79,7 +79,12 @@ func (t *Customers) update(tx *gorm.DB, c *book.Customer, columns []string) erro
 	if err := tx.Model(c).Select(append(columns, "updated_at")).Updates(c).Error; err != nil {
 		return err
 	}
-	return tx.Model(&book.Invoice{}).Where("customer_id = ? AND owner_id <> ?", c.ID, c.OwnerID).Update("owner_id", c.OwnerID).Error
+	for _, model := range []any{&book.Invoice{}, &book.Document{}} {
+		if err := tx.Model(model).Where("customer_id = ? AND owner_id <> ?", c.ID, c.OwnerID).Update("owner_id", c.OwnerID).Error; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *Customers) finish(context.Context, *gorm.DB, *Reader) ([]error, error) { return nil, nil }

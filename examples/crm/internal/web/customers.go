@@ -35,7 +35,7 @@ func (a *app) customerPage(v *visit) error {
 	}
 	return v.show(http.StatusOK, "customer", page{
 		Title: v.nameOf(c), Section: "customers", Done: v.done(),
-		Data: customerData{Customer: c, Fields: desk.CustomerFields()},
+		Data: customerData{Customer: c, Fields: desk.CustomerFields(), Files: v.Documents != nil},
 	})
 }
 
@@ -43,6 +43,7 @@ func (a *app) customerPage(v *visit) error {
 type customerData struct {
 	desk.Customer
 	Fields []string
+	Files  bool // there is a page of the customer's files
 }
 
 // customer is the one that the address names.
@@ -92,7 +93,7 @@ func (a *app) hide(hidden bool) handler {
 // stands in the address is no more than a choice among them.
 func (v *visit) done() string {
 	key := map[string]string{
-		"saved": "done.saved", "unchanged": "done.unchanged", "hidden": "done.hidden", "unhidden": "done.unhidden",
+		"saved": "done.saved", "unchanged": "done.unchanged", "hidden": "done.hidden", "added": "done.added", "unhidden": "done.unhidden",
 		"roles": "done.roles", "disabled": "done.disabled", "enabled": "done.enabled",
 	}[v.query("done")]
 	if key == "" {

@@ -34,7 +34,7 @@ func (a *app) guard(mux *http.ServeMux) http.Handler {
 		id, ip := rand.Text(), remoteIP(r)
 		ctx := a.RequestInfo(signin.WithAddress(r.Context(), ip), ip, id)
 		r = r.WithContext(withRequestID(ctx, id))
-		r.Body = http.MaxBytesReader(w, r.Body, mostBody)
+		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r))
 		a.headers(w.Header(), id)
 		sw := &statusWriter{ResponseWriter: w}
 		start := a.Now()

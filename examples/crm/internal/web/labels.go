@@ -53,7 +53,9 @@ func actionKeys() map[string]string {
 		"customer.export": "action.customer.export", "customer.hide": "action.customer.hide",
 		"customer.unhide": "action.customer.unhide",
 		"invoice.create":  "action.invoice.create", "invoice.update": "action.invoice.update",
-		"user.create": "action.user.create", "user.update": "action.user.update", "user.assign": "action.user.assign",
+		"document.create": "action.document.create", "document.update": "action.document.update", "document.reveal": "action.document.reveal",
+		"document.denied": "action.denied",
+		"user.create":     "action.user.create", "user.update": "action.user.update", "user.assign": "action.user.assign",
 		"user.reveal": "action.user.reveal", "invoice.reveal": "action.invoice.reveal",
 		"login.succeeded": "action.login.succeeded", "login.failed": "action.login.failed",
 		"login.throttled": "action.login.throttled", "logout": "action.logout",
@@ -75,7 +77,7 @@ func resultKey(name string) string {
 }
 
 func resourceKey(name string) string {
-	return map[string]string{"customer": "resource.customer", "invoice": "resource.invoice", "user": "resource.user"}[name]
+	return map[string]string{"customer": "resource.customer", "invoice": "resource.invoice", "document": "resource.document", "user": "resource.user"}[name]
 }
 
 // verbKey is for the actions of rules.

@@ -26,7 +26,7 @@ type pages map[string]map[string]*template.Template
 
 // pageNames are the templates that are pages; the others are parts of them.
 func pageNames() []string {
-	return []string{"login", "customers", "customer", "edit", "reveal", "revealed", "invoices", "people", "audit", "error"}
+	return []string{"login", "customers", "customer", "edit", "reveal", "revealed", "invoices", "documents", "people", "audit", "error"}
 }
 
 // parsePages parses every page once for each language, with the functions of that

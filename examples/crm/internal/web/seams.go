@@ -6,6 +6,7 @@ import (
 
 	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
+	"github.com/confide-go/confide/privacy/attach"
 )
 
 // Customers is what the customer pages need.
@@ -20,6 +21,14 @@ type Customers interface {
 	// ExportCustomers writes the rows that the caller may see, masked, as CSV. It
 	// writes nothing before it knows that it may.
 	ExportCustomers(ctx context.Context, w io.Writer) error
+}
+
+// Documents is what the page of a customer's files needs.
+type Documents interface {
+	Documents(ctx context.Context, customerID string) ([]desk.Document, error)
+	AddDocument(ctx context.Context, customerID, name string, content io.Reader) error
+	// OpenDocument asks the permission and writes the log before it opens a file.
+	OpenDocument(ctx context.Context, customerID, id, purpose string) (*attach.Reader, error)
 }
 
 // Invoices is what the invoice pages need. An empty customerID is everybody's.

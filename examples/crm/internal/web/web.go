@@ -19,6 +19,9 @@ type Config struct {
 	Trail     Trail
 	Sessions  Sessions
 
+	// Documents shows files of customers; without it there is no such page.
+	Documents Documents
+
 	// Within puts the person of a session into the context of a request. Required.
 	Within func(context.Context, signin.Session) (context.Context, error)
 	// RequestInfo puts the address and the id of a request into its context, before
@@ -123,6 +126,11 @@ func (a *app) routes() *http.ServeMux {
 	member("POST /customers/{id}/reveal", a.reveal)
 	member("GET /customers/{id}/invoices", a.customerInvoices)
 	member("GET /invoices", a.allInvoices)
+	if a.Documents != nil {
+		member("GET /customers/{id}/documents", a.documents)
+		mux.Handle("POST /customers/{id}/documents", a.openUpload(signedIn(a.addDocument)))
+		member("POST /customers/{id}/documents/{document}", a.downloadDocument)
+	}
 	member("GET /users", a.people)
 	member("POST /users/{id}/roles", a.setRoles)
 	member("POST /users/{id}/disable", a.setDisabled(true))
