@@ -25,7 +25,8 @@ var introductions = buildTrie([]topicList{
 	{iSays, `name_is named name's je_m'appelle me_llamo mi_chiamo ich_heisse ich_heiße mein_name_ist meu_nome_é my_names`},
 	{iKin, `wife husband son daughter brother sister spouse uncle aunt cousin nephew niece boyfriend girlfriend fiancé fiancée`},
 	{iRole, `customer client patient employee applicant tenant passenger cardholder account_holder holder landlord resident witness plaintiff defendant
-		i_am i'm this_is signed_by guest sra sr sincerely co_worker colleague behalf_of speaking_with spoke_to spoke_with subscriber borrower lender buyer seller
+		i_am i'm this_is signed_by guest sra sr sincerely co_worker colleague behalf_of speaking_with spoke_to spoke_with holder_is tenant_is customer_is patient_is applicant_is owner_is driver_is manager_is doctor_is boss_is contact_is teacher_is
+		subscriber borrower lender buyer seller
 		producer actor actress singer author writer director composer president chairman minister senator mayor captain detective inspector professor
 		beneficiary guardian manager attorney nurse student teacher member user agent driver owner married_to care_of c/o`},
 	{iKey | iRole, `applicant co_applicant customer client patient employee author tenant landlord passenger buyer seller guest owner driver student teacher

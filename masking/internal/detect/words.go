@@ -71,7 +71,7 @@ var (
 )
 
 // keyEndRunes end the words behind which a value can follow without a colon.
-const keyEndRunes = "名人叫户者主客生长工址住码令信号方字员家机手师士款戶偶属官是礼"
+const keyEndRunes = "名人叫户者主客生长工址住码令信号方字员机师戶属是礼"
 
 func firstOfTitles() string {
 	var b strings.Builder
