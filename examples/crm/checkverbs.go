@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 
 	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/privacy"
 )
 
 // auditVerify is the verb `audit verify`.
@@ -52,6 +56,11 @@ func doctor(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
+		leaks, err := a.findLeaks(ctx, c.settings)
+		if err != nil {
+			return err
+		}
+		findings = append(findings, leaks...)
 		for _, f := range findings {
 			fmt.Fprintln(c.stdout, f)
 		}
@@ -65,7 +74,35 @@ func doctor(ctx context.Context, c *command) error {
 		if len(findings) > 0 || !ok {
 			return fmt.Errorf("%w: see above", errFound)
 		}
-		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards and log are in order")
+		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards and log are in order, and no plaintext was found")
 		return nil
 	})
+}
+
+// findLeaks looks for plaintext in all tables and in the log files of -logs.
+func (a *app) findLeaks(ctx context.Context, s settings) ([]privacy.Finding, error) {
+	l := privacy.Leaks{Logs: map[string]io.Reader{}}
+	for name := range strings.SplitSeq(s.logs, ",") {
+		if name == "" {
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("open the log: %w", err)
+		}
+		defer f.Close()
+		l.Logs[name] = f
+	}
+	if s.canaries != "" {
+		text, err := os.ReadFile(s.canaries)
+		if err != nil {
+			return nil, fmt.Errorf("read the canaries: %w", err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" {
+				l.Canaries = append(l.Canaries, line)
+			}
+		}
+	}
+	return a.vault.FindLeaks(ctx, a.db, l)
 }

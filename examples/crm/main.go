@@ -72,7 +72,7 @@ func verbs() []verb {
 		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},
 		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to", restoreFlags, backupRestore},
 		{"subject erase", "ID", "destroy the key of customer ID, for ever", nil, subjectErase},
-		{"doctor", "", "look for plaintext, broken seals, missing constraints", nil, doctor},
+		{"doctor", "", "look for plaintext, broken seals, missing constraints", doctorFlags, doctor},
 	}
 }
 

@@ -25,6 +25,9 @@ type settings struct {
 	passwords string // import: file for the first passwords of new users
 
 	to string // backup restore
+
+	logs     string // doctor: log files to look for plaintext in, FILE,FILE
+	canaries string // doctor: file of texts that must not be anywhere in the clear
 }
 
 func parseFlags(v verb, s *settings, args []string, stderr io.Writer) ([]string, error) {
@@ -66,6 +69,11 @@ func importFlags(fs *flag.FlagSet, s *settings) {
 
 func restoreFlags(fs *flag.FlagSet, s *settings) {
 	fs.StringVar(&s.to, "to", "", "data folder to create")
+}
+
+func doctorFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.logs, "logs", "", "log files in which to look for plaintext as well: FILE,FILE")
+	fs.StringVar(&s.canaries, "canaries", "", "file of texts, one a line, that must not stand anywhere in the clear")
 }
 
 // env returns a CONFIDE_ variable.

@@ -139,6 +139,9 @@ func (a *app) migrate(ctx context.Context) error {
 	if err := a.vault.Migrate(ctx, a.db, book.Models()...); err != nil {
 		return err
 	}
+	if err := a.vault.MustCover(ctx, a.db); err != nil {
+		return err
+	}
 	if a.authz.Version() > 0 {
 		return nil
 	}

@@ -89,7 +89,7 @@ type User struct {
 	ManagerID string `gorm:"size:36;not null;index"` // "" at the top
 	Title     string `gorm:"size:80;not null"`
 	Disabled  bool   `gorm:"not null"`
-	Password  string `gorm:"size:400;not null"` // argon2id hash, sealed for this user; "" lets nobody in
+	Password  string `gorm:"size:400;not null" privacy:"open=a hash that is sealed for this user"` // argon2id hash, sealed for this user; "" lets nobody in
 
 	FirstName privacy.String `privacy:"mask=name"`
 	LastName  privacy.String `privacy:"mask=name"`
