@@ -95,7 +95,7 @@ const notNames = "方案 成本 会员 来电 来访 来信 来源 来自 方式
 
 func accept(w string, at, end int) int {
 	name := w[at:end]
-	if _, size := utf8.DecodeLastRuneInString(name); strings.Contains("人员者们吗呢吧了啊号", name[len(name)-size:]) {
+	if _, size := utf8.DecodeLastRuneInString(name); strings.Contains("人员者们吗呢吧了啊号", name[len(name)-size:]) || strings.Contains(name, "的") {
 		return at
 	}
 	if len(name) >= 6 && (notNameSet.has(name) || notNameSet.has(name[:6])) {
