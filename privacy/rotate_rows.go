@@ -148,6 +148,10 @@ func (r *rotator) eachRow(ctx context.Context, position []byte, columns func(*mo
 }
 
 func (r *rotator) eachPage(ctx context.Context, w *tableWalk, after []string, remember bool, f func(*tableWalk, []tableRow, map[string]*person) error) error {
+	last, err := w.last(ctx)
+	if err != nil {
+		return err
+	}
 	for {
 		rows, err := w.page(ctx, after)
 		if err != nil {
@@ -168,10 +172,30 @@ func (r *rotator) eachPage(ctx context.Context, w *tableWalk, after []string, re
 				}
 			}
 		}
-		if err := r.rest(ctx); err != nil || len(rows) < w.batch {
+		if err := r.rest(ctx); err != nil || len(rows) < w.batch || slices.ContainsFunc(rows, func(row tableRow) bool { return slices.Equal(row.keys, last) }) {
 			return err
 		}
 	}
+}
+
+// last returns the last key of the table. What is written behind it from now on has the new key already, and
+// the walk need not run after it for ever.
+func (w *tableWalk) last(ctx context.Context) ([]string, error) {
+	var keys, order []string
+	for _, f := range w.m.pk {
+		keys = append(keys, w.c.quote(f.DBName))
+		order = append(order, w.c.quote(f.DBName)+" DESC")
+	}
+	var last []string
+	err := w.c.query(ctx, func(r *sql.Rows) error {
+		last = make([]string, len(keys))
+		dest := make([]any, len(keys))
+		for i := range last {
+			dest[i] = &last[i]
+		}
+		return r.Scan(dest...)
+	}, "SELECT "+strings.Join(keys, ", ")+" FROM "+w.c.quote(w.m.table)+" ORDER BY "+strings.Join(order, ", ")+" LIMIT 1")
+	return last, err
 }
 
 // walkName orders the models of all processes in the same way.

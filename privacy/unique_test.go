@@ -127,7 +127,7 @@ func TestUniqueAgainstWritersDuringRotation(t *testing.T) {
 		for w := range odd {
 			wg.Go(func() {
 				h := houses[w%2]
-				for i := 0; ; i++ {
+				for i := range 120 {
 					select {
 					case <-stop:
 						return
