@@ -309,3 +309,52 @@ func TestRotateRefuses(t *testing.T) {
 		require.NoError(t, err, "nothing to retire: %s", kind)
 	}
 }
+
+// Guest is found by the words of the name, by the end of the phone and by a truncated index.
+type Guest struct {
+	ID        string         `gorm:"primaryKey;size:36" privacy:"subject=guest"`
+	Name      privacy.String `privacy:"mask=name,search=name"`
+	Phone     privacy.String `privacy:"mask=phone"`
+	PhoneTail privacy.Index  `gorm:"index" privacy:"of=Phone,norm=phone,match=last4"`
+	City      privacy.String
+	CityIndex privacy.Index `gorm:"index" privacy:"of=City,norm=text,bits=12"`
+}
+
+func TestRotateEveryKindOfIndex(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		c := newClock()
+		h := openAt(t, db, newKEK(t), c)
+		require.NoError(t, h.vault.Migrate(h.ctx, db.DB, &Guest{}))
+		for i, name := range []string{"Luís Gonçalves", "王小明", "Leonie Köhler", "Erased Person"} {
+			require.NoError(t, h.gorm().Create(&Guest{ID: fmt.Sprint(i), Name: privacy.New(name), Phone: privacy.New(fmt.Sprintf("1380013%04d", 8000+i)), City: privacy.New("City " + fmt.Sprint(i))}).Error)
+		}
+		_, err := h.vault.Erase(h.ctx, db.DB, "guest:3")
+		require.NoError(t, err)
+		found := func() {
+			t.Helper()
+			for i, where := range []*Guest{{Name: privacy.Match("gonçalves")}, {Phone: privacy.EndsWith("8001")}, {City: privacy.New("city 2")}} {
+				var g []Guest
+				require.NoError(t, h.gorm().Where(where).Find(&g).Error)
+				require.Len(t, g, 1)
+				require.Equal(t, fmt.Sprint(i), g[0].ID)
+			}
+		}
+		found()
+		h.rotate(t, privacy.IndexKey)
+		c.pass(wait)
+		dry, err := h.vault.Rotate(h.ctx, db.DB, privacy.IndexKey, privacy.RotateOptions{DryRun: true})
+		require.NoError(t, err)
+		require.EqualValues(t, 3*2+3, dry.Left, "two indexes of each live guest, and the tokens")
+		r := h.rotate(t, privacy.IndexKey)
+		require.Equal(t, privacy.Done, r.Phase)
+		require.GreaterOrEqual(t, r.Changed, int64(3+3), "a truncated index may be the same by chance")
+		found()
+		c.pass(wait)
+		_, err = h.retire(privacy.IndexKey)
+		require.NoError(t, err)
+		found()
+		findings, err := h.vault.Doctor(h.ctx, db.DB)
+		require.NoError(t, err)
+		require.Empty(t, findings)
+	})
+}
