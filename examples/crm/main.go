@@ -4,6 +4,7 @@
 //	crm [serve]  -addr -data -db -lang -demo      crm import   -data … employees|customers|invoices FILE
 //	crm audit    verify -data …                   crm backup   run|list|verify|restore -data …
 //	crm subject  erase -data … ID                 crm doctor   -data …
+//	crm keys     status|rotate|retire -data … [KIND]
 //
 // Flags follow the verb and precede its arguments. Each flag can also be set by
 // an environment variable: -data by CONFIDE_DATA, and so on.
@@ -71,6 +72,9 @@ func verbs() []verb {
 		{"backup list", "", "list the snapshots", nil, backupList},
 		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},
 		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to", restoreFlags, backupRestore},
+		{"keys status", "", "list the keys and how much they were used", nil, keysStatus},
+		{"keys rotate", "[KIND]", "bring the rotation of data, subject or index keys forward", rotateFlags, keysRotate},
+		{"keys retire", "[KIND]", "remove former keys that nothing needs any more", rotateFlags, keysRetire},
 		{"subject erase", "ID", "destroy the key of customer ID, for ever", nil, subjectErase},
 		{"doctor", "", "look for plaintext, broken seals, missing constraints", doctorFlags, doctor},
 	}

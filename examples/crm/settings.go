@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 )
 
 // Settings come from flags, and where a flag is not given from CONFIDE_*.
@@ -28,6 +29,9 @@ type settings struct {
 
 	logs     string // doctor: log files to look for plaintext in, FILE,FILE
 	canaries string // doctor: file of texts that must not be anywhere in the clear
+	dryRun   bool   // keys
+	pause    time.Duration
+	batch    int
 }
 
 func parseFlags(v verb, s *settings, args []string, stderr io.Writer) ([]string, error) {

@@ -90,12 +90,17 @@ func (a *app) wire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ttl, err := time.ParseDuration(env("KEY_TTL", "5m"))
+	if err != nil {
+		return fmt.Errorf("%w: CONFIDE_KEY_TTL is a duration such as 5m", errUsage)
+	}
 	a.vault, err = privacy.Open(ctx, privacy.Config{
 		KEK:    a.kek,
 		Gate:   a.authz,
 		Record: a.log,
 		WithTx: audit.WithTx,
 		Region: env("REGION", "CN"),
+		KeyTTL: ttl, KeyGrace: min(ttl, time.Minute),
 	})
 	if err != nil {
 		return err
