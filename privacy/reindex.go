@@ -131,6 +131,13 @@ func (r *rotator) swapTokens(ctx context.Context, c conn, w *tableWalk, f *seale
 	if !ok {
 		return false, nil
 	}
+	if box != nil {
+		// An erasure removes the tokens and leaves the value, so the person's key is held like for any write.
+		held, err := r.v.cfg.Keys.Load(ctx, c.db, []KeyName{{r.tenant, row.subject, purposeData}}, true)
+		if err != nil || len(held) == 0 || !held[0].Erased.IsZero() {
+			return false, err
+		}
+	}
 	lock := ""
 	if c.dialect() != "sqlite" {
 		lock = " FOR UPDATE"
