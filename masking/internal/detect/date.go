@@ -22,65 +22,75 @@ func (c *cluster) birth(g int) (Span, bool) {
 	return span, true
 }
 
-// dateEnd reads 1990-03-07, 19900307, 07/03/1990, 1990年3月7日, 7 March 1990 and, behind its month, 7, 1990.
+// dateEnd reads 1990-03-07, 19900307, 07/03/1990, 1990年3月7日 and what named reads.
 func (c *cluster) dateEnd(g int) (end int, ok bool) {
 	d, w := c.text(g, g), c.w
 	end = c.groups[g].end
-	year := func(d []byte) bool {
-		return len(d) == 4 && (d[0] == '1' && (d[1] == '9' || d[1] == '8') || d[0] == '2' && d[1] == '0')
-	}
 	switch {
 	case len(d) == 8 && dateIn(d):
 		return end, true
-	case len(d) == 4 && year(d) && strings.HasPrefix(w[end:], "年"):
+	case (len(d) == 4 && yearLike(d) || len(d) == 2) && strings.HasPrefix(w[end:], "年"):
 		return hanDate(w, end)
-	case len(d) == 2 && strings.HasPrefix(w[end:], "年"):
-		return hanDate(w, end)
-	case len(d) <= 2 && monthName(w[toMonth(w, end):]) > 0:
-		at := toMonth(w, end)
-		at += monthName(w[at:])
-		rest := strings.TrimPrefix(strings.TrimPrefix(strings.TrimLeft(w[at:], " ,.-"), "de "), "del ")
-		if len(rest) >= 4 && year([]byte(rest[:4])) && (len(rest) == 4 || !isDigit(rest[4])) {
-			return len(w) - len(rest) + 4, true
-		}
-		return at, true
-	case len(d) <= 2 && monthBefore(w, c.groups[g].start) < c.groups[g].start:
-		if g+1 < c.n && year(c.text(g+1, g+1)) {
-			return c.groups[g+1].end, true
-		}
-		rest := strings.TrimLeft(w[end:], " ,.-stndrh")
-		if len(rest) >= 4 && year([]byte(rest[:4])) {
-			return len(w) - len(rest) + 4, true
-		}
-		return end, true
 	}
-	if year(d) && monthBefore(w, c.groups[g].start) < c.groups[g].start { // March 1985
+	if end, ok = c.named(g); ok {
 		return end, true
-	}
-	if year(d) && monthName(strings.TrimLeft(w[end:], " -,")) > 0 { // 1985 March 4
-		at := len(w) - len(strings.TrimLeft(w[end:], " -,"))
-		at += monthName(w[at:])
-		rest := strings.TrimLeft(w[at:], " -,.")
-		n := 0
-		for n < len(rest) && isDigit(rest[n]) {
-			n++
-		}
-		if n == 1 || n == 2 {
-			return len(w) - len(rest) + n, true
-		}
 	}
 	if g+2 >= c.n || !c.uniform(g, g+2) || !allowed(c.groups[g+1].sep, "-/. ") || c.groups[g+1].sep == joined {
 		return 0, false
 	}
 	a, b, z := c.groups[g], c.groups[g+1], c.groups[g+2]
 	switch {
-	case year(d) && b.size <= 2 && z.size <= 2:
+	case yearLike(d) && b.size <= 2 && z.size <= 2:
 		return z.end, dayOf(number(d), number(c.text(g+1, g+1)), number(c.text(g+2, g+2)))
-	case a.size <= 2 && b.size <= 2 && (z.size == 4 && year(c.text(g+2, g+2)) || z.size == 2):
+	case a.size <= 2 && b.size <= 2 && (z.size == 4 && yearLike(c.text(g+2, g+2)) || z.size == 2):
 		x, y := number(d), number(c.text(g+1, g+1))
 		return z.end, x >= 1 && y >= 1 && (x <= 12 && y <= 31 || x <= 31 && y <= 12)
 	}
 	return 0, false
+}
+
+// named reads dates with the name of a month: 7 March 1990, 1990 March 7 and, behind its month, 7, 1990 and 1990.
+func (c *cluster) named(g int) (end int, ok bool) {
+	d, w := c.text(g, g), c.w
+	end = c.groups[g].end
+	if len(d) > 2 && !yearLike(d) {
+		return 0, false
+	}
+	behind := monthBefore(w, c.groups[g].start) < c.groups[g].start
+	switch at := toMonth(w, end); {
+	case len(d) <= 2 && monthName(w[at:]) > 0:
+		at += monthName(w[at:])
+		rest := strings.TrimPrefix(strings.TrimPrefix(strings.TrimLeft(w[at:], " ,.-"), "de "), "del ")
+		if len(rest) >= 4 && yearLike([]byte(rest[:4])) && (len(rest) == 4 || !isDigit(rest[4])) {
+			return len(w) - len(rest) + 4, true
+		}
+		return at, true
+	case len(d) <= 2 && behind:
+		if g+1 < c.n && yearLike(c.text(g+1, g+1)) {
+			return c.groups[g+1].end, true
+		}
+		rest := strings.TrimLeft(w[end:], " ,.-stndrh")
+		if len(rest) >= 4 && yearLike([]byte(rest[:4])) {
+			return len(w) - len(rest) + 4, true
+		}
+		return end, true
+	case yearLike(d) && behind:
+		return end, true
+	case yearLike(d) && monthName(w[at:]) > 0:
+		at += monthName(w[at:])
+		rest := strings.TrimLeft(w[at:], " -,.")
+		n := 0
+		for n < len(rest) && isDigit(rest[n]) {
+			n++
+		}
+		return len(w) - len(rest) + n, n == 1 || n == 2
+	}
+	return 0, false
+}
+
+// yearLike: a year in which somebody alive can be born.
+func yearLike(d []byte) bool {
+	return len(d) == 4 && (d[0] == '1' && (d[1] == '9' || d[1] == '8') || d[0] == '2' && d[1] == '0')
 }
 
 // hanDate reads what follows the year in 1990年3月7日.
