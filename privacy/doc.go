@@ -103,6 +103,23 @@
 // destination that GORM fills past its callbacks are sealed but unbound; rows read through a database view
 // are ciphertext.
 //
+// # Keys and their rotation
+//
+// A KEK wraps a tenant's data keyset, that wraps the tenant's index keyset and the persons' keysets, and those
+// seal. A tenant's unwrapped keys are kept for Config.KeyTTL, or Config.KeyUses statements, and for KeyGrace
+// longer if the KEK does not answer then; Vault.Forget wipes them. Every write compares the keys it uses with
+// those that are stored, under a lock that it keeps until its transaction ends, so no process writes with a
+// key that was replaced, whatever it remembers. Vault.Rotate, Vault.Retire and Vault.KeyStatus rotate all
+// four kinds as jobs that can be killed and repeated, beside writers and each other. A new data or index key
+// is announced for twice KeyTTL and KeyGrace before it is used, because lookups use remembered keys: the
+// clocks of all machines should agree, and no transaction that reads at a frozen snapshot should last longer
+// than KeyTTL. While two index keys are live, a write to a unique index looks for its value under the other
+// key and fails with gorm.ErrDuplicatedKey. Retire looks at everything first; what it removes is gone, so a
+// backup from before a rotation is only readable with the tenants' keys of the same backup.
+//
+// A new KEK: give every process the new one in OtherKEKs, then make it KEK and the old one OtherKEKs, then
+// Rotate(KEKKeys), and leave the old one out when Retire(KEKKeys) has nothing against it.
+//
 // # How it fails
 //
 // Closed. A value that does not open is shown as [unreadable], does not fail the query, cannot be saved
@@ -117,6 +134,5 @@
 // # Format and compatibility
 //
 // FORMAT.md describes every stored byte; testdata/vectors.json holds databases of each format that all later
-// versions must read. Index keys are separate from data keys, and lookups already ask for every index key,
-// so both can rotate.
+// versions must read.
 package privacy

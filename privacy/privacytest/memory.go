@@ -94,3 +94,45 @@ func (m *Memory) Erased(_ context.Context, _ *gorm.DB, after privacy.KeyName, li
 	slices.SortFunc(out, func(a, b privacy.StoredKey) int { return order(a.KeyName, b.KeyName) })
 	return out[:min(limit, len(out))], nil
 }
+
+// Replace implements privacy.KeyRotator.
+func (m *Memory) Replace(_ context.Context, _ *gorm.DB, old privacy.StoredKey, wrapped []byte) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.keys[old.KeyName]
+	if !ok || !k.Erased.IsZero() || k.Version != old.Version || !bytes.Equal(k.Wrapped, old.Wrapped) {
+		return false, nil
+	}
+	k.Wrapped = bytes.Clone(wrapped)
+	m.keys[old.KeyName] = k
+	return true, nil
+}
+
+// Persons implements privacy.KeyRotator.
+func (m *Memory) Persons(_ context.Context, _ *gorm.DB, after privacy.KeyName, limit int) ([]privacy.StoredKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []privacy.StoredKey
+	for _, k := range m.keys {
+		if k.Tenant == after.Tenant && k.Subject > after.Subject && k.Erased.IsZero() {
+			k.Wrapped = bytes.Clone(k.Wrapped)
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b privacy.StoredKey) int { return cmp.Compare(a.Subject, b.Subject) })
+	return out[:min(limit, len(out))], nil
+}
+
+// Tenants implements privacy.KeyRotator.
+func (m *Memory) Tenants(_ context.Context, _ *gorm.DB, after string, limit int) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []string
+	for n := range m.keys {
+		if n.Subject == "" && n.Purpose == "data" && n.Tenant > after {
+			out = append(out, n.Tenant)
+		}
+	}
+	slices.Sort(out)
+	return out[:min(limit, len(out))], nil
+}

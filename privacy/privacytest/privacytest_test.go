@@ -19,6 +19,29 @@ func TestMemoryFollowsTheRules(t *testing.T) {
 	privacytest.TestKeyStore(t, func(*testing.T) (privacy.KeyStore, *gorm.DB) { return privacytest.NewMemory(), nil })
 }
 
+func TestMemoryFollowsTheRulesOfRotation(t *testing.T) {
+	privacytest.TestKeyRotator(t, func(*testing.T) (privacy.KeyRotator, *gorm.DB) { return privacytest.NewMemory(), nil })
+}
+
+func TestTablesFollowTheRulesOfRotation(t *testing.T) {
+	for _, engine := range testdb.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			privacytest.TestKeyRotator(t, func(t *testing.T) (privacy.KeyRotator, *gorm.DB) {
+				db := testdb.New(t, engine)
+				kek, err := insecurekey.New()
+				require.NoError(t, err)
+				v, err := privacy.Open(t.Context(), privacy.Config{KEK: kek, Gate: privacy.AllowAll, Record: privacy.Discard})
+				require.NoError(t, err)
+				require.NoError(t, db.Use(v))
+				require.NoError(t, v.Migrate(t.Context(), db.DB))
+				store, ok := privacy.TableKeys().(privacy.KeyRotator)
+				require.True(t, ok)
+				return store, db.DB.Session(&gorm.Session{NewDB: true, Initialized: true, Context: t.Context()})
+			})
+		})
+	}
+}
+
 func TestTablesFollowTheRules(t *testing.T) {
 	for _, engine := range testdb.Engines() {
 		t.Run(engine, func(t *testing.T) {

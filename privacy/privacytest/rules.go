@@ -1,6 +1,7 @@
 package privacytest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -43,6 +44,49 @@ func TestKEK(t *testing.T, kek tink.AEADWithContext) {
 			_, err := kek.DecryptWithContext(ctx, changed, ad)
 			require.Error(t, err, "byte %d", i)
 		}
+	})
+	t.Run("associated data of every size is bound", func(t *testing.T) {
+		for _, n := range []int{0, 1, 4096} {
+			ad := bytes.Repeat([]byte{'a'}, n)
+			box, err := kek.EncryptWithContext(ctx, plain, ad)
+			if n == 0 && err != nil {
+				continue // a KEK may insist on there being some
+			}
+			require.NoError(t, err, "%d bytes", n)
+			got, err := kek.DecryptWithContext(ctx, box, ad)
+			require.NoError(t, err, "%d bytes", n)
+			require.Equal(t, plain, got)
+			_, err = kek.DecryptWithContext(ctx, box, append(bytes.Clone(ad), 'a'))
+			require.Error(t, err, "%d bytes and one more", n)
+		}
+	})
+	t.Run("what is no box is an error", func(t *testing.T) {
+		box := seal(t)
+		for _, bad := range [][]byte{nil, {}, {0}, plain, box[:len(box)/2], box[:len(box)-1], append(bytes.Clone(box), 0), append([]byte{0}, box...)} {
+			_, err := kek.DecryptWithContext(ctx, bad, ad)
+			require.Error(t, err)
+		}
+	})
+	t.Run("its errors do not show the text", func(t *testing.T) {
+		_, err := kek.DecryptWithContext(ctx, seal(t), []byte("other"))
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), string(plain))
+	})
+	t.Run("a context that was cancelled is an error or does no harm", func(t *testing.T) {
+		box := seal(t)
+		done, cancel := context.WithCancel(ctx)
+		cancel()
+		if got, err := kek.DecryptWithContext(done, box, ad); err == nil {
+			require.Equal(t, plain, got)
+		}
+		if sealed, err := kek.EncryptWithContext(done, plain, ad); err == nil {
+			got, err := kek.DecryptWithContext(ctx, sealed, ad)
+			require.NoError(t, err)
+			require.Equal(t, plain, got)
+		}
+		got, err := kek.DecryptWithContext(ctx, box, ad)
+		require.NoError(t, err, "a cancelled call must not spoil the next one")
+		require.Equal(t, plain, got)
 	})
 	t.Run("the same text never has the same ciphertext", func(t *testing.T) {
 		require.NotEqual(t, seal(t), seal(t))
