@@ -46,7 +46,7 @@ func TestKEK(t *testing.T, kek tink.AEADWithContext) {
 		}
 	})
 	t.Run("associated data of every size is bound", func(t *testing.T) {
-		for _, n := range []int{0, 1, 4096} {
+		for _, n := range []int{0, 1, 2048} {
 			ad := bytes.Repeat([]byte{'a'}, n)
 			box, err := kek.EncryptWithContext(ctx, plain, ad)
 			if n == 0 && err != nil {
