@@ -141,11 +141,18 @@ func (a *app) openLog(ctx context.Context) error {
 
 // migrate makes the tables and, in a new database, the first policy.
 func (a *app) migrate(ctx context.Context) error {
+	tables := a.db.WithContext(ctx).Migrator()
+	older := tables.HasTable(&book.Customer{}) && !tables.HasColumn(&book.Customer{}, "phone_last4")
 	if err := a.vault.Migrate(ctx, a.db, book.Models()...); err != nil {
 		return err
 	}
 	if err := a.vault.MustCover(ctx, a.db); err != nil {
 		return err
+	}
+	if older { // made before there was a search for parts of names and numbers
+		if _, err := a.vault.Reindex(ctx, a.db, privacy.RotateOptions{}); err != nil {
+			return err
+		}
 	}
 	if a.authz.Version() > 0 {
 		return nil

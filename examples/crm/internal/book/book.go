@@ -24,9 +24,9 @@ type Customer struct {
 	Hidden   bool   `gorm:"not null"`
 	Country  string `gorm:"size:80;not null"`
 
-	FirstName  privacy.String `privacy:"mask=name"`
-	LastName   privacy.String `privacy:"mask=name"`
-	Company    privacy.String `privacy:"mask=name"`
+	FirstName  privacy.String `privacy:"mask=name,search=name"`
+	LastName   privacy.String `privacy:"mask=name,search=name"`
+	Company    privacy.String `privacy:"mask=name,search=name"`
 	Email      privacy.String `privacy:"mask=email"`
 	Phone      privacy.String `privacy:"mask=phone"`
 	Fax        privacy.String `privacy:"mask=phone"`
@@ -40,6 +40,8 @@ type Customer struct {
 	EmailIndex    privacy.Index `gorm:"index" privacy:"of=Email,norm=email"`
 	PhoneIndex    privacy.Index `gorm:"index" privacy:"of=Phone,norm=phone"`
 	FaxIndex      privacy.Index `gorm:"index" privacy:"of=Fax,norm=phone"`
+	EmailDomain   privacy.Index `gorm:"index" privacy:"of=Email,norm=email,match=domain"`
+	PhoneLast4    privacy.Index `gorm:"index" privacy:"of=Phone,norm=phone,match=last4"`
 
 	CreatedAt time.Time
 	UpdatedAt time.Time

@@ -2,6 +2,8 @@ package desk
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -29,7 +31,9 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 		return tx
 	}
 	var total int64
-	if err := matching().Count(&total).Error; err != nil {
+	if err := matching().Count(&total).Error; errors.Is(err, privacy.ErrRefused) {
+		return CustomerPage{}, invalid("too little or too much to search for; write more of the name or number")
+	} else if err != nil {
 		return CustomerPage{}, clarify(err)
 	}
 	page := CustomerPage{Total: int(total), Page: onPage(q.Page, int(total)), Pages: pages(int(total)), SeesHidden: works.hidden, MayExport: works.export}
@@ -57,18 +61,37 @@ func (d *Desk) worksWith(ctx context.Context, own any) (w works, err error) {
 }
 
 // search is the condition for what a person typed into the search box: an e-mail
-// address, a phone number, a last name or a company. Each is an exact match on
-// a blind index; which of them the text is can be seen from its form.
+// address or @ and a domain, a telephone number or its last digits, and names:
+// words of them, Chinese characters, pinyin or its initials. Which of them the
+// text is can be seen from its form.
 func (d *Desk) search(s string) *gorm.DB {
 	value := privacy.New(s)
 	switch {
+	case strings.HasPrefix(s, "@") && len(s) > 1:
+		return d.DB.Where("email = ?", privacy.AtDomain(s))
 	case strings.Contains(s, "@"):
 		return d.DB.Where("email = ?", value)
 	case isNumber(s):
-		return d.DB.Where("phone = ?", value).Or("fax = ?", value)
+		return d.DB.Where("phone = ?", value).Or("fax = ?", value).Or("phone = ?", privacy.EndsWith(s))
 	}
-	words := strings.Fields(s)
-	return d.DB.Where("last_name = ?", value).Or("company = ?", value).Or("last_name = ?", privacy.New(words[len(words)-1]))
+	found := d.DB.Where("last_name = ?", value).Or("company = ?", value)
+	words := strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r) })
+	if len(words) == 0 || len(words) > 8 || slices.ContainsFunc(words, func(w string) bool { return len(w) < 2 }) {
+		return found // nothing that a word of a name could be
+	}
+	named := d.DB
+	for _, w := range words {
+		one := privacy.Match(w)
+		named = named.Where("first_name = ? OR last_name = ? OR company = ?", one, one, one)
+	}
+	found = found.Or(named)
+	if full := []rune(s); len(full) > 1 && len(full) < 5 && unicode.Is(unicode.Han, full[0]) {
+		// A surname of one character or two before the given name, in fields of their own.
+		for n := 1; n < min(3, len(full)); n++ {
+			found = found.Or("last_name = ? AND first_name = ?", privacy.New(string(full[:n])), privacy.Match(string(full[n:])))
+		}
+	}
+	return found
 }
 
 // isNumber reports whether a text is digits and what people write between them.
