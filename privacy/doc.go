@@ -117,6 +117,9 @@
 // key and fails with gorm.ErrDuplicatedKey. Retire looks at everything first; what it removes is gone, so a
 // backup from before a rotation is only readable with the tenants' keys of the same backup.
 //
+// Values are bound to a logical name, a row and a person. After one of these changed, Vault.Rebind opens them
+// where they were and seals them where they are.
+//
 // A new KEK: give every process the new one in OtherKEKs, then make it KEK and the old one OtherKEKs, then
 // Rotate(KEKKeys), and leave the old one out when Retire(KEKKeys) has nothing against it.
 //
