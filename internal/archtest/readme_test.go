@@ -45,7 +45,10 @@ import (
 	run.Dir = dir
 	out, err = run.CombinedOutput()
 	require.NoError(t, err, string(out))
-	require.Equal(t, "+86 138 **** 8000\n+86 138 0013 8000 <nil>\n", string(out))
+	// On a slow disk GORM's logger prints lines of its own in between.
+	require.Contains(t, string(out), "+86 138 **** 8000\n")
+	require.Contains(t, string(out), "+86 138 0013 8000 <nil>\n")
+	require.Equal(t, 1, strings.Count(string(out), "0013"), "the number is printed once, where it was revealed")
 
 	stored, err := os.ReadFile(filepath.Join(dir, "crm.db"))
 	require.NoError(t, err)
