@@ -358,3 +358,58 @@ func TestRotateEveryKindOfIndex(t *testing.T) {
 		require.Empty(t, findings)
 	})
 }
+
+// What a process remembers for too long, because its clock stands still, does no harm to what it writes, and
+// none to what it opens.
+func TestAProcessThatRemembersForTooLong(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		c, kek := newClock(), newKEK(t)
+		h, stuck := openAt(t, db, kek, c), openAt(t, db.Reopen(t), kek, newClock())
+		fill(t, h, 2)
+		whole(t, stuck, 2)
+		for _, kind := range []privacy.KeyKind{privacy.DataKey, privacy.IndexKey} {
+			h.rotate(t, kind)
+			c.pass(wait)
+			require.Equal(t, privacy.Done, h.rotate(t, kind).Phase)
+		}
+		require.NoError(t, h.gorm().Create(customer("n", "New", "13900000001", "n@example.com")).Error)
+		var n Customer
+		require.NoError(t, stuck.gorm().First(&n, "id = ?", "n").Error)
+		require.Equal(t, "New", reveal(t, n.Name), "the key of the new person is under a key that it had not heard of")
+
+		third := openAt(t, db.Reopen(t), kek, newClock())
+		require.NoError(t, third.gorm().First(&n, "id = ?", "n").Error)
+		h.rotate(t, privacy.DataKey)
+		require.NoError(t, stuck.gorm().Create(customer("m", "More", "13900000002", "m@example.com")).Error)
+		for _, kind := range []privacy.KeyKind{privacy.DataKey, privacy.IndexKey} {
+			require.Zero(t, h.rotate(t, kind).Changed, "it wrote with the keys of now")
+		}
+		_, err := h.find("13900000002")
+		require.NoError(t, err)
+	})
+}
+
+func TestAWriterThatRemembersForTooLong(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		c, kek := newClock(), newKEK(t)
+		h, stuck := openAt(t, db, kek, c), openAt(t, db.Reopen(t), kek, newClock())
+		fill(t, h, 2)
+		whole(t, stuck, 2)
+		for _, kind := range []privacy.KeyKind{privacy.DataKey, privacy.IndexKey} {
+			h.rotate(t, kind)
+			c.pass(wait)
+			h.rotate(t, kind)
+		}
+		require.NoError(t, stuck.gorm().Create(customer("m", "More", "13900000002", "m@example.com")).Error)
+		for _, kind := range []privacy.KeyKind{privacy.DataKey, privacy.IndexKey} {
+			require.Zero(t, h.rotate(t, kind).Changed, "it wrote with the keys of now")
+		}
+		c.pass(wait)
+		for _, kind := range []privacy.KeyKind{privacy.DataKey, privacy.IndexKey} {
+			_, err := h.retire(kind)
+			require.NoError(t, err)
+		}
+		_, err := h.find("13900000002")
+		require.NoError(t, err)
+	})
+}
