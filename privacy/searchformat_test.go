@@ -211,3 +211,13 @@ func TestNamesAreFoundByTheirPieces(t *testing.T) {
 		}
 	})
 }
+
+// A name with all pairs of a needle but not in a row is no match: only the opened value can tell.
+func TestPairsMustStandTogether(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		h := searchHouse(t, db, nil)
+		require.NoError(t, h.gorm().Create(patient("8", "小明王小", "1", "a@b.cn")).Error)
+		require.Equal(t, "1", h.ids(t, h.gorm().Where("name = ?", privacy.Match("王小明"))))
+		require.Equal(t, "8", h.ids(t, h.gorm().Where("name = ?", privacy.Match("小明王小"))))
+	})
+}
