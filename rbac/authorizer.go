@@ -25,6 +25,8 @@ type Config struct {
 	// Attrs declares the attributes that conditions may read as caller.<name>, by a value of their type:
 	// {"reports": []string(nil), "level": int64(0)}.
 	Attrs map[string]any
+	// Shares is the table that conditions ask with shared(row, "read"), if any.
+	Shares ShareTable
 	// Record receives what was denied, and each use of System. Discard is the named "nowhere".
 	Record DenialRecorder
 	// Unguarded are tables that MustCover shall accept without a resource. Tables of this library
@@ -64,6 +66,7 @@ type Authorizer struct {
 	tables    map[string]*resource // by table
 	models    map[reflect.Type]*resource
 	langs     map[*resource]*language
+	shares    *shareTable // or nil
 	snap      atomic.Pointer[snapshot]
 	db        atomic.Pointer[gorm.DB]
 }
@@ -86,6 +89,9 @@ func Open(ctx context.Context, cfg Config) (*Authorizer, error) {
 	a := &Authorizer{cfg: cfg, resources: map[string]*resource{}, tables: map[string]*resource{}, models: map[reflect.Type]*resource{}, langs: map[*resource]*language{}}
 	attrs, err := attrKinds(cfg.Attrs)
 	if err != nil {
+		return nil, err
+	}
+	if a.shares, err = newShareTable(cfg.Shares, attrs, cfg.Naming); err != nil {
 		return nil, err
 	}
 	for _, r := range cfg.Resources {
@@ -126,7 +132,7 @@ func (a *Authorizer) register(r Resource, attrs map[string]kind) error {
 		return fmt.Errorf("rbac: Config.Resources holds more than %d", maxResources)
 	}
 	res.number = uint16(len(a.resources))
-	lang, err := newLanguage(res, attrs)
+	lang, err := newLanguage(res, attrs, a.shares)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,9 @@ type Caller struct {
 // asker is a caller with the roles one policy gives.
 type asker struct {
 	Caller
-	roles *roleSet
-	now   int64 // whole seconds, UTC
+	roles  *roleSet
+	now    int64        // whole seconds, UTC
+	shares *shareLookup // nil if no condition asks for shares
 }
 
 func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
@@ -30,7 +31,11 @@ func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
 	if c.ID == "" {
 		return asker{}, fmt.Errorf("rbac: %w: pass a context that carries a signed-in caller, or rbac.System", ErrNoCaller)
 	}
-	return asker{Caller: c, roles: s.rolesOf(c.Tenant, c.ID), now: seconds(a.cfg.now())}, nil
+	who := asker{Caller: c, roles: s.rolesOf(c.Tenant, c.ID), now: seconds(a.cfg.now())}
+	if len(s.shared) > 0 {
+		who.shares = &shareLookup{a: a, ctx: ctx}
+	}
+	return who, nil
 }
 
 // RolesOf returns the names of the caller's roles in the caller's tenant, inherited ones included, in

@@ -20,13 +20,14 @@ const (
 
 // language is CEL over the columns of one resource and the declared attributes of callers.
 type language struct {
-	res   *resource
-	attrs map[string]kind
-	env   *cel.Env
+	res    *resource
+	attrs  map[string]kind
+	shares *shareTable // or nil
+	env    *cel.Env
 }
 
-func newLanguage(res *resource, attrs map[string]kind) (*language, error) {
-	l := &language{res: res, attrs: attrs}
+func newLanguage(res *resource, attrs map[string]kind, shares *shareTable) (*language, error) {
+	l := &language{res: res, attrs: attrs, shares: shares}
 	env, err := cel.NewEnv(
 		cel.ClearMacros(),
 		cel.ParserExpressionSizeLimit(maxText),
@@ -35,6 +36,8 @@ func newLanguage(res *resource, attrs map[string]kind) (*language, error) {
 		cel.Variable("row", cel.ObjectType(rowType)),
 		cel.Variable("caller", cel.ObjectType(callerType)),
 		cel.Variable("now", cel.TimestampType),
+		cel.Function("within", cel.Overload("within", []*cel.Type{cel.DynType, cel.DynType}, cel.BoolType)),
+		cel.Function("shared", cel.Overload("shared", []*cel.Type{cel.ObjectType(rowType), cel.StringType}, cel.BoolType)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("rbac: CEL environment: %w", err)

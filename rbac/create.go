@@ -66,9 +66,10 @@ func (g *guard) newValues() (clause.Values, *clause.OnConflict) {
 // allowNew decides about row i of the values.
 func (g *guard) allowNew(values clause.Values, i int, action string) error {
 	vals, unsure := g.rowValues(values, values.Values[i])
-	ok, by := g.snap.decide(&env{who: g.who, vals: vals}, g.res, action)
-	if ok {
-		return nil
+	e := env{who: g.who, vals: vals}
+	ok, by := g.snap.decide(&e, g.res, action)
+	if ok || e.err != nil {
+		return e.err
 	}
 	d := g.snap.denial(g.res, action, by)
 	if unsure != "" {

@@ -56,6 +56,12 @@ func (n *node) foldLeaf(e *env) (*node, error) {
 		t := n.eval(e)
 		return constant(t), e.err
 	}
+	switch n.op {
+	case opWithin:
+		return n.foldWithin(e)
+	case opShared:
+		return n.foldShared(e)
+	}
 	f := &node{op: n.op, cmp: n.cmp, left: n.left.fold(e), right: n.right.fold(e)}
 	if n.op == opNull {
 		return f, nil
@@ -83,7 +89,7 @@ func (f *node) foldIn(n *node, e *env) (*node, error) {
 		}
 	}
 	if len(f.list) > maxList {
-		return nil, fmt.Errorf("rbac: a list of the caller has %d entries; more than %d need a column on the row instead", len(f.list), maxList)
+		return nil, tooLong(len(f.list))
 	}
 	f.right = operand{}
 	switch {
@@ -100,4 +106,8 @@ func (o operand) fold(e *env) operand {
 		return o
 	}
 	return operand{kind: o.kind, val: o.get(e)}
+}
+
+func tooLong(n int) error {
+	return fmt.Errorf("rbac: a list of the caller has %d entries; more than %d need a column on the row instead", n, maxList)
 }

@@ -22,6 +22,7 @@ type guard struct {
 	scope scope
 	table string // the name or alias that columns of res are qualified with
 	joins []joined
+	asked int // how often our own text names the table of shares
 
 	listed   bool // the caller wrote the SELECT list
 	inserted bool // we added the WHERE clause
@@ -89,6 +90,9 @@ func (g *guard) prepare() error {
 	if g.who, err = g.a.asker(stmt.Context, g.snap); err != nil {
 		return fmt.Errorf("%w (table %s)", err, g.label())
 	}
+	if g.who.shares != nil {
+		g.who.shares.pool = g.inner
+	}
 	if g.res == nil {
 		return g.scopeJoins() // an open table that joins a guarded one
 	}
@@ -98,6 +102,7 @@ func (g *guard) prepare() error {
 	if g.op == "create" {
 		return g.prepareCreate()
 	}
+	g.asked += g.scope.node.shares()
 	return g.prepareWhere()
 }
 

@@ -95,6 +95,9 @@ func (v *inspection) tables() error {
 		allowed[strings.ToLower(j.res.table)]++
 		allowed[strings.ToLower(j.alias)]++
 	}
+	if v.asked > 0 && v.a.tables[v.a.shares.name()] != nil {
+		allowed[v.a.shares.name()] += v.asked
+	}
 	for w := range words(v.query) {
 		name := strings.ToLower(v.query[w.from:w.to])
 		if dynamic(v.query, w) || name == "natural" {

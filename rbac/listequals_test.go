@@ -37,6 +37,8 @@ type Thing struct {
 	Vip      *bool
 	At       time.Time
 	Until    *time.Time
+	Path     string  `gorm:"size:64;index"`
+	Branch   *string `gorm:"size:64"`
 	Touched  int64
 }
 
@@ -76,6 +78,7 @@ func hostileRow(r *rand.Rand, i int) map[string]any {
 		"note": maybe(pick(r, hostileStrings())), "level": maybe(pick(r, hostileInts())), "big": maybe(pick(r, hostileInts())),
 		"small": pick(r, []uint32{0, 1, math.MaxUint32}), "flag": maybe(r.IntN(2) == 0), "vip": maybe(r.IntN(2) == 0),
 		"at": maybe(pick(r, hostileTimes())), "until": maybe(pick(r, hostileTimes())), "touched": 0,
+		"path": maybe(pick(r, hostilePaths())), "branch": maybe(pick(r, hostilePaths())),
 	}
 }
 
@@ -113,7 +116,7 @@ func condition(r *rand.Rand, depth int) string {
 	ints := []string{"row.level", "row.big", "row.small"}
 	times := []string{"row.at", "row.until"}
 	order := []string{"==", "!=", "<", "<=", ">", ">="}
-	switch r.IntN(13) {
+	switch r.IntN(17) {
 	case 0, 1:
 		return pick(r, strs) + pick(r, []string{" == ", " != "}) + text()
 	case 2:
@@ -136,6 +139,10 @@ func condition(r *rand.Rand, depth int) string {
 		return pick(r, []string{"row.flag", "row.vip", "row.flag == row.vip", "row.vip == false", "caller.flag"})
 	case 11:
 		return pick(r, []string{"row.team", "row.note", "row.big", "row.vip", "row.until"}) + pick(r, []string{" == null", " != null"})
+	case 13, 14:
+		return "within(" + pick(r, []string{"row.path", "row.branch", "row.owner"}) + ", " + above(r) + ")"
+	case 15, 16:
+		return `shared(row, "` + pick(r, []string{"read", "update", "nothing"}) + `")`
 	}
 	return pick(r, times) + " < " + instant()
 }
@@ -158,13 +165,14 @@ func randomPolicy(r *rand.Rand) rbac.Policy {
 }
 
 func attrs() map[string]any {
-	return map[string]any{"team": "", "missing": "", "level": int64(0), "flag": false, "reports": []string(nil), "none": []string(nil)}
+	return map[string]any{"team": "", "missing": "", "level": int64(0), "flag": false, "reports": []string(nil), "none": []string(nil), "path": "", "paths": []string(nil)}
 }
 
 // thingCallers have the attributes of attrs, except the one that is always missing.
 func thingCallers() []rbac.Caller {
-	a := map[string]any{"team": "ann", "level": int64(1<<53 + 1), "flag": true, "reports": []string{"ann", "é", "a%", ""}, "none": []string{}}
-	return []rbac.Caller{{ID: "ann", Tenant: "t1", Attrs: a}, {ID: "Ann", Tenant: "t1", Attrs: a}, {ID: "ann", Tenant: "t2", Attrs: a}, {ID: "nobody", Tenant: "t1"}}
+	a := map[string]any{"team": "ann", "level": int64(1<<53 + 1), "flag": true, "reports": []string{"ann", "é", "a%", ""}, "none": []string{}, "path": "/1/1", "paths": []string{"/2", "/%/"}}
+	b := map[string]any{"team": "Ann", "level": int64(0), "reports": []string{"bob"}, "path": "", "paths": []string{"/1/12", ""}}
+	return []rbac.Caller{{ID: "ann", Tenant: "t1", Attrs: a}, {ID: "Ann", Tenant: "t1", Attrs: a}, {ID: "ann", Tenant: "t2", Attrs: a}, {ID: "bob", Tenant: "t1", Attrs: b}, {ID: "nobody", Tenant: "t1"}}
 }
 
 func inContext(c rbac.Caller) context.Context {
@@ -187,14 +195,17 @@ func TestListEqualsCheck(t *testing.T) {
 	}
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		r := rand.New(rand.NewPCG(2026, 1))
-		require.NoError(t, db.AutoMigrate(&Thing{}))
+		require.NoError(t, db.AutoMigrate(&Thing{}, &Loan{}))
 		for i := range 60 {
 			require.NoError(t, db.Table("things").Create(hostileRow(r, i)).Error)
+		}
+		for range 400 {
+			require.NoError(t, db.Table("loans").Create(hostileLoan(r)).Error)
 		}
 		clock := time.Date(2026, 1, 1, 0, 0, 0, 7e8, time.UTC)
 		store := rbac.NewMemory(randomPolicy(r))
 		authz, err := rbac.Open(t.Context(), rbac.Config{Caller: whoAsks, Policies: store, Record: rbac.Discard, Attrs: attrs(),
-			Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
+			Shares: loans(), Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
 		require.NoError(t, err)
 		require.NoError(t, db.Use(authz))
 

@@ -6,13 +6,14 @@ import "reflect"
 // semantics: Kleene's, in which a comparison with NULL is unknown. Nodes never change once built.
 type node struct {
 	op    op
-	truth tri       // opConst
-	kids  []*node   // opAnd, opOr, opNot
-	cmp   cmp       // opCompare
-	left  operand   // opCompare, opIn, opNull
-	right operand   // opCompare, and opIn if it is the caller's list
-	list  []operand // opIn
-	text  string    // the condition as written, for explanations
+	truth tri        // opConst
+	kids  []*node    // opAnd, opOr, opNot
+	cmp   cmp        // opCompare
+	left  operand    // opCompare, opIn, opNull
+	right operand    // opCompare, and opIn if it is the caller's list
+	list  []operand  // opIn
+	share *shareTest // opShared
+	text  string     // the condition as written, for explanations
 }
 
 type op uint8
@@ -25,6 +26,8 @@ const (
 	opCompare
 	opIn
 	opNull
+	opWithin
+	opShared
 )
 
 type cmp uint8
@@ -143,6 +146,10 @@ func (n *node) eval(e *env) tri {
 		return n.compare(e)
 	case opIn:
 		return n.in(e)
+	case opWithin:
+		return n.within(e)
+	case opShared:
+		return n.shared(e)
 	}
 	return truth(n.left.get(e).kind == null)
 }

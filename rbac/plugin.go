@@ -25,6 +25,11 @@ func (a *Authorizer) Initialize(db *gorm.DB) error {
 	if err := a.sameNames(db); err != nil {
 		return err
 	}
+	if a.shares != nil {
+		if err := a.shares.namedAs(db); err != nil {
+			return err
+		}
+	}
 	return a.registerCallbacks(db)
 }
 

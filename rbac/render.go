@@ -33,6 +33,8 @@ func (p *printer) print(n *node) {
 		p.text("(")
 		p.column(n.left.col)
 		p.text(" IS NULL)")
+	case opShared:
+		p.shared(n)
 	default:
 		p.leaf(n)
 	}
@@ -63,9 +65,12 @@ func (p *printer) leaf(n *node) {
 		zero = at.eval(&env{})
 	}
 	p.text("(")
-	if n.op == opIn {
+	switch n.op {
+	case opIn:
 		p.in(c, n.list)
-	} else {
+	case opWithin:
+		p.within(c, n.right.val.s)
+	default:
 		p.compare(c, n.cmp, n.right.val)
 	}
 	switch zero {

@@ -18,6 +18,7 @@ type snapshot struct {
 	roles    []string // by number; 0 is Everyone
 	ordered  []*rule  // as in the policy, for explanations
 	conds    map[condKey]*node
+	shared   map[*resource]bool // a condition on it asks for shares
 }
 
 // condKey finds a compiled condition. Nodes never change, so the next snapshot takes over those it shares.
@@ -98,7 +99,7 @@ func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func
 func newSnapshot(p Policy, old *snapshot, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
 	s := &snapshot{
 		version: p.Version, rules: map[ruleKey][]*rule{}, actions: map[string]uint64{}, fields: map[fieldKey][]*fieldRule{},
-		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{},
+		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{}, shared: map[*resource]bool{},
 	}
 	b := &builder{snapshot: s, old: old, resources: res, langs: langs, number: map[string]int{Everyone: 0}}
 	for _, step := range []func(Policy) error{b.addRoles, b.addRules, b.addFields, b.addAssignments} {

@@ -23,7 +23,7 @@ func allowedCall(c ast.CallExpr) error {
 	switch c.FunctionName() {
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Equals, operators.NotEquals,
 		operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals, operators.In,
-		"timestamp", "duration":
+		"timestamp", "duration", "within", "shared":
 		return nil
 	case operators.Add, operators.Subtract:
 		if len(c.Args()) == 2 && c.Args()[0].Kind() == ast.IdentKind && c.Args()[0].AsIdent() == "now" {
@@ -43,7 +43,7 @@ func allowedCall(c ast.CallExpr) error {
 	case operators.Index:
 		return fmt.Errorf("indexing with [] is not allowed")
 	}
-	return fmt.Errorf("the function %s is not allowed: a condition is made of && || ! == != < <= > >= in, timestamp() and duration()", c.FunctionName())
+	return fmt.Errorf("the function %s is not allowed: a condition is made of && || ! == != < <= > >= in, within(), shared(), timestamp() and duration()", c.FunctionName())
 }
 
 func (t *translator) condition(e ast.Expr) (*node, error) {
@@ -84,6 +84,10 @@ func (t *translator) call(e ast.Expr, c ast.CallExpr) (*node, error) {
 		return t.leaf(e, negate(n)), nil
 	case operators.In:
 		return t.in(e, c)
+	case "within":
+		return t.within(e, c)
+	case "shared":
+		return t.shared(e, c)
 	}
 	ops := map[string]cmp{operators.Equals: eq, operators.Less: lt, operators.LessEquals: le, operators.Greater: gt, operators.GreaterEquals: ge}
 	if op, ok := ops[c.FunctionName()]; ok {

@@ -188,6 +188,9 @@ func (b *builder) compile(res *resource, when string) (*node, error) {
 		}
 	}
 	b.conds[key] = n
+	if n.shares() > 0 {
+		b.shared[res] = true
+	}
 	return n, nil
 }
 
