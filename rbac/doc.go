@@ -39,6 +39,13 @@
 //	caller.id, caller.tenant, caller.roles, caller.<attribute>
 //	now, now - duration("24h"), timestamp("2026-01-31T08:00:00Z")
 //	&& || ! == != < <= > >= in null
+//	within(row.<column>, caller.<attribute>)   the column's path is the caller's or lies below it: "/1/12" in "/1"
+//	shared(row, "read")                        a row of Config.Shares gives the caller this right, and has not expired
+//
+// A path is names with "/" between them; the attribute may be a list of paths; the empty path is unknown.
+// A share is true or false, never unknown; NULL, an empty grantee, another tenant and a soft delete give
+// nothing. Check and View look shares up by the row's key, in the transaction of WithTx if there is one.
+// On PostgreSQL an index serves within if it is COLLATE "C" or text_pattern_ops.
 //
 // Everything else is refused when the policy is written, with the reason: floating point, arithmetic,
 // casts, ordered strings, text functions, sealed columns, unknown names. 4096 bytes, 256 parts, 32 deep.
