@@ -153,12 +153,7 @@ func (x *indexField) size() int {
 	return 2 + (x.bits+7)/8
 }
 
-// tag is how the index is declared, for errors.
-func (x *indexField) tag() string {
-	norm := x.norm.base()
-	return indexTag(x.of, norm, strings.TrimSuffix(x.match.name(), "/1"))
-}
-
+// indexTag is how an index is declared, for errors.
 func indexTag(f *sealedField, norm, match string) string {
 	name := f.field.Name + "Index"
 	more := ""

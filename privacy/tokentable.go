@@ -373,7 +373,7 @@ func (v *Vault) rememberGone(db *gorm.DB, m *model) error {
 	stmt := db.Statement
 	var and []clause.Expression
 	if where, ok := stmt.Clauses["WHERE"].Expression.(clause.Where); ok && len(where.Exprs) > 0 {
-		and = append(and, clause.AndConditions{Exprs: where.Exprs})
+		and = append(and, clause.AndConditions(where))
 	}
 	for _, rv := range []reflect.Value{stmt.ReflectValue, reflect.Indirect(reflect.ValueOf(stmt.Model))} {
 		if !rv.IsValid() || rv.Kind() != reflect.Struct && rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {

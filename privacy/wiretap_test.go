@@ -21,8 +21,7 @@ import (
 // A tap hears every byte that the program sends to a database server: all that the server's statement log,
 // its write-ahead log, its files and their backups could ever hold.
 type tap struct {
-	server string
-	ln     net.Listener
+	ln net.Listener
 
 	mu    sync.Mutex
 	heard bytes.Buffer
