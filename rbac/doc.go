@@ -26,6 +26,7 @@
 //
 // Who is signed in (Config.Caller), where the policy is kept (NewMemory or package gormpolicy), the
 // guarded models, the types of the caller's attributes (Config.Attrs), and where refusals are recorded.
+// Package sharing writes the usual policy of a CRM: private, team, department, managers, shares, limits.
 //
 // # The rules of rules
 //
