@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,11 @@ type Config struct {
 	Unguarded []string
 	// Naming is the database's naming strategy, if it is not GORM's default.
 	Naming schema.Namer
+	// Env returns what the server knows of the request. Nil: conditions cannot ask for it, and rules not for
+	// a step-up.
+	Env func(ctx context.Context) (Env, error)
+	// Approvals keeps approvals. Nil: rules cannot need any.
+	Approvals Approvals
 	// Now is the clock of conditions; nil means time.Now.
 	Now func() time.Time
 }
@@ -68,6 +74,7 @@ type Authorizer struct {
 	langs     map[*resource]*language
 	shares    *shareTable // or nil
 	snap      atomic.Pointer[snapshot]
+	zones     sync.Map // time zones by name
 	db        atomic.Pointer[gorm.DB]
 }
 
@@ -136,6 +143,7 @@ func (a *Authorizer) register(r Resource, attrs map[string]kind) error {
 	if err != nil {
 		return err
 	}
+	lang.served, lang.approvable = a.cfg.Env != nil, a.cfg.Approvals != nil
 	a.resources[res.name], a.tables[strings.ToLower(res.table)], a.models[res.typ], a.langs[res] = res, res, res, lang
 	return nil
 }

@@ -19,8 +19,9 @@ type Caller struct {
 type asker struct {
 	Caller
 	roles  *roleSet
-	now    int64        // whole seconds, UTC
-	shares *shareLookup // nil if no condition asks for shares
+	now    int64          // whole seconds, UTC
+	shares *shareLookup   // nil if no condition asks for shares
+	with   *circumstances // nil if the policy does not ask
 }
 
 func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
@@ -35,7 +36,10 @@ func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
 	if len(s.shared) > 0 {
 		who.shares = &shareLookup{a: a, ctx: ctx}
 	}
-	return who, nil
+	if s.needy || s.asksEnv {
+		who.with, err = a.circumstances(ctx, s, &who)
+	}
+	return who, err
 }
 
 // RolesOf returns the names of the caller's roles in the caller's tenant, inherited ones included, in

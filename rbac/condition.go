@@ -24,11 +24,13 @@ type language struct {
 	attrs  map[string]kind
 	shares *shareTable // or nil
 	env    *cel.Env
+
+	served, approvable bool // Config.Env and Config.Approvals are there
 }
 
 func newLanguage(res *resource, attrs map[string]kind, shares *shareTable) (*language, error) {
 	l := &language{res: res, attrs: attrs, shares: shares}
-	env, err := cel.NewEnv(
+	env, err := cel.NewEnv(append(envDeclarations(),
 		cel.ClearMacros(),
 		cel.ParserExpressionSizeLimit(maxText),
 		cel.ParserRecursionLimit(2*maxDepth),
@@ -38,7 +40,7 @@ func newLanguage(res *resource, attrs map[string]kind, shares *shareTable) (*lan
 		cel.Variable("now", cel.TimestampType),
 		cel.Function("within", cel.Overload("within", []*cel.Type{cel.DynType, cel.DynType}, cel.BoolType)),
 		cel.Function("shared", cel.Overload("shared", []*cel.Type{cel.ObjectType(rowType), cel.StringType}, cel.BoolType)),
-	)
+	)...)
 	if err != nil {
 		return nil, fmt.Errorf("rbac: CEL environment: %w", err)
 	}
@@ -59,7 +61,7 @@ type fields struct {
 }
 
 func (f *fields) FindStructType(name string) (*types.Type, bool) {
-	if name == rowType || name == callerType {
+	if name == rowType || name == callerType || name == envType {
 		return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 	}
 	return f.Provider.FindStructType(name)
@@ -74,6 +76,8 @@ func (f *fields) FindStructFieldType(typ, name string) (*types.FieldType, bool) 
 		}
 	case callerType:
 		k = f.lang.attrs[name]
+	case envType:
+		return &types.FieldType{Type: envField(name)}, envKind(name) != null
 	}
 	if k == null {
 		return nil, false
@@ -186,6 +190,8 @@ func (l *language) name(of, field string) error {
 		if c.kind == null {
 			return fmt.Errorf("row.%s %s", field, c.why)
 		}
+	case "env":
+		return l.envName(field)
 	case "caller":
 		if l.attrs[field] == null {
 			return fmt.Errorf("caller.%s is not declared: add %q to Config.Attrs", field, field)

@@ -68,8 +68,14 @@ func (g *guard) allowNew(values clause.Values, i int, action string) error {
 	vals, unsure := g.rowValues(values, values.Values[i])
 	e := env{who: g.who, vals: vals}
 	ok, by := g.snap.decide(&e, g.res, action)
-	if ok || e.err != nil {
+	if e.err != nil {
 		return e.err
+	}
+	if ok {
+		return g.a.settleRow(g.db.Statement.Context, g.snap, &e, g.res, action)
+	}
+	if m := g.snap.missing(&e, g.res, action); m != nil && by == nil && unsure == "" {
+		return g.a.required(g.db.Statement.Context, m, "")
 	}
 	d := g.snap.denial(g.res, action, by)
 	if unsure != "" {

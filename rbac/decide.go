@@ -11,6 +11,7 @@ import (
 // Check reports nil if the caller in ctx may do the action to the row, which is a registered model or a
 // pointer to one. A refusal is a *Denied; it is recorded. For deciding what to show ask View or Explain,
 // which record nothing.
+// Where a rule would allow it if the caller brought what it needs, the refusal is a *Required instead.
 func (a *Authorizer) Check(ctx context.Context, action string, row any) error {
 	s := a.snap.Load()
 	res, rv, err := a.rowOf(row)
@@ -27,9 +28,9 @@ func (a *Authorizer) Check(ctx context.Context, action string, row any) error {
 		return e.err
 	}
 	if ok {
-		return nil
+		return a.settleRow(ctx, s, &e, res, action)
 	}
-	return a.denied(ctx, s.denial(res, action, by), res.keyOf(rv))
+	return a.refusal(ctx, s, &e, res, action, by)
 }
 
 // decide answers one question and names the deny rule that decided, if one did.

@@ -16,6 +16,7 @@ type Explanation struct {
 	Roles    []string // of the caller
 	Rule     string   // the rule that decided; "" if none did
 	Near     []NearMiss
+	Missing  *Required // what the caller could bring to be allowed; nil if nothing would do
 	English  string
 	Chinese  string
 }
@@ -55,6 +56,10 @@ func (a *Authorizer) Explain(ctx context.Context, action string, row any) (Expla
 	case foreign:
 		why = reason{"the row belongs to another tenant", "该行属于其他租户"}
 	default:
+		if x.Missing = s.missing(&e, res, action); x.Missing != nil {
+			x.Rule, why = x.Missing.Rule, x.Missing.because()
+			break
+		}
 		x.Near = s.nearMisses(&e, res, action)
 		why.add(x.Near)
 	}

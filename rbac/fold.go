@@ -21,6 +21,8 @@ func (n *node) fold(e *env) (*node, error) {
 		return n.foldKids(e, yes, and)
 	case opOr:
 		return n.foldKids(e, no, or)
+	case opMet:
+		return n.foldMet(e), nil
 	}
 	return n.foldLeaf(e)
 }

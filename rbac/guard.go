@@ -103,6 +103,9 @@ func (g *guard) prepare() error {
 		return g.prepareCreate()
 	}
 	g.asked += g.scope.node.shares()
+	if err := g.a.settleScope(stmt.Context, g.snap, &g.who, g.res, action(g.op), ""); err != nil {
+		return err
+	}
 	return g.prepareWhere()
 }
 

@@ -38,7 +38,7 @@ func (g *guard) scopeJoins() error {
 		if join.Expression != nil {
 			return refused("the join of %s replaces the whole join clause: give it an On condition instead", join.Name)
 		}
-		own, err := g.snap.scope(&g.who, res, "read")
+		own, err := g.a.scopeFor(stmt.Context, g.snap, &g.who, res, "read")
 		if err != nil {
 			return err
 		}

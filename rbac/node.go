@@ -1,19 +1,24 @@
 package rbac
 
-import "reflect"
+import (
+	"net/netip"
+	"reflect"
+)
 
 // A node is one checked condition. The same tree answers in Go (eval) and in SQL (render), so there is one
 // semantics: Kleene's, in which a comparison with NULL is unknown. Nodes never change once built.
 type node struct {
-	op    op
-	truth tri        // opConst
-	kids  []*node    // opAnd, opOr, opNot
-	cmp   cmp        // opCompare
-	left  operand    // opCompare, opIn, opNull
-	right operand    // opCompare, and opIn if it is the caller's list
-	list  []operand  // opIn
-	share *shareTest // opShared
-	text  string     // the condition as written, for explanations
+	op      op
+	truth   tri           // opConst
+	kids    []*node       // opAnd, opOr, opNot
+	cmp     cmp           // opCompare
+	left    operand       // opCompare, opIn, opNull
+	right   operand       // opCompare, and opIn if it is the caller's list
+	list    []operand     // opIn
+	share   *shareTest    // opShared
+	must    *obligation   // opMet
+	network *netip.Prefix // opNetwork
+	text    string        // the condition as written, for explanations
 }
 
 type op uint8
@@ -28,6 +33,8 @@ const (
 	opNull
 	opWithin
 	opShared
+	opNetwork
+	opMet
 )
 
 type cmp uint8
@@ -65,7 +72,7 @@ type operand struct {
 	kind  kind
 	val   value   // fromLiteral
 	col   *column // fromRow
-	name  string  // fromAttr
+	name  string  // fromAttr, fromEnv
 	shift int64   // fromNow: seconds to add
 }
 
@@ -79,6 +86,7 @@ const (
 	fromRoles
 	fromAttr
 	fromNow
+	fromEnv
 )
 
 func constant(t tri) *node { return &node{op: opConst, truth: t} }
@@ -150,6 +158,10 @@ func (n *node) eval(e *env) tri {
 		return n.within(e)
 	case opShared:
 		return n.shared(e)
+	case opNetwork:
+		return n.inNetwork(e)
+	case opMet:
+		return n.met(e)
 	}
 	return truth(n.left.get(e).kind == null)
 }
@@ -235,6 +247,8 @@ func (o *operand) get(e *env) value {
 		return value{kind: texts, list: e.who.roles.names}
 	case fromNow:
 		return value{kind: instant, i: e.who.now + o.shift}
+	case fromEnv:
+		return e.getEnv(o.name)
 	}
 	v, err := e.who.attr(o.name, o.kind)
 	if err != nil && e.err == nil {

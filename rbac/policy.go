@@ -39,6 +39,10 @@ type Rule struct {
 	Actions  []string // lower-case words: read, create, update, delete, reveal, export, ...
 	When     string   // CEL over row, caller and now; "" holds on every row
 	Effect   Effect   // "" is Allow
+	// Needs are what the caller must bring for an allow rule to hold: "reason", "approval",
+	// "approval:<role>", "step-up:<assurance>", "step-up:<assurance>:<age>"; "step-up" is "step-up:2".
+	// What is missing is told in a *Required.
+	Needs []string
 }
 
 // A FieldRule says how much of a field a role sees, and whether it may ask for the whole value.
@@ -69,6 +73,7 @@ func (p Policy) clone() Policy {
 	p.Rules = append([]Rule(nil), p.Rules...)
 	for i := range p.Rules {
 		p.Rules[i].Actions = append([]string(nil), p.Rules[i].Actions...)
+		p.Rules[i].Needs = append([]string(nil), p.Rules[i].Needs...)
 	}
 	p.Fields = append([]FieldRule(nil), p.Fields...)
 	p.Assignments = append([]Assignment(nil), p.Assignments...)

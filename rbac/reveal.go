@@ -14,7 +14,7 @@ import (
 // MayReveal reports nil if the caller in ctx may see these fields of all these rows whole: each row must be
 // readable, the action reveal allowed on it, and a field rule with Reveal hold for each field. The
 // database decides by the rows' ids, in one query; a row that is not there is refused like one that is
-// not the caller's.
+// not the caller's. Where rules would allow it if the caller brought what they need, the refusal is a *Required.
 func (a *Authorizer) MayReveal(ctx context.Context, resource string, rows, fields []string) error {
 	s := a.snap.Load()
 	res := a.resources[resource]
@@ -44,6 +44,12 @@ func (a *Authorizer) MayReveal(ctx context.Context, resource string, rows, field
 	visible, err := countRows(ctx, db, own, ids)
 	if err != nil {
 		return fmt.Errorf("rbac: reveal: %w", err)
+	}
+	if s.needy {
+		all := &revelation{a: a, db: db, snap: s, res: res, fields: fields, ids: ids}
+		if done, err := all.needs(ctx, &who, visible == len(ids)); done {
+			return err
+		}
 	}
 	if visible == len(ids) {
 		return nil

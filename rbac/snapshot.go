@@ -19,6 +19,8 @@ type snapshot struct {
 	ordered  []*rule  // as in the policy, for explanations
 	conds    map[condKey]*node
 	shared   map[*resource]bool // a condition on it asks for shares
+	asksEnv  bool               // a condition asks for the environment
+	needy    bool               // a rule has needs
 }
 
 // condKey finds a compiled condition. Nodes never change, so the next snapshot takes over those it shares.
@@ -64,7 +66,9 @@ type rule struct {
 	Rule
 	role int
 	res  *resource
-	cond *node
+	cond *node       // for one action: with its obligation
+	bare *node       // as written
+	must *obligation // nil: no needs
 }
 
 type fieldRule struct {

@@ -23,7 +23,7 @@ func allowedCall(c ast.CallExpr) error {
 	switch c.FunctionName() {
 	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot, operators.Equals, operators.NotEquals,
 		operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals, operators.In,
-		"timestamp", "duration", "within", "shared":
+		"timestamp", "duration", "within", "shared", "cidr":
 		return nil
 	case operators.Add, operators.Subtract:
 		if len(c.Args()) == 2 && c.Args()[0].Kind() == ast.IdentKind && c.Args()[0].AsIdent() == "now" {
@@ -43,7 +43,7 @@ func allowedCall(c ast.CallExpr) error {
 	case operators.Index:
 		return fmt.Errorf("indexing with [] is not allowed")
 	}
-	return fmt.Errorf("the function %s is not allowed: a condition is made of && || ! == != < <= > >= in, within(), shared(), timestamp() and duration()", c.FunctionName())
+	return fmt.Errorf("the function %s is not allowed: a condition is made of && || ! == != < <= > >= in, within(), shared(), timestamp(), duration() and cidr()", c.FunctionName())
 }
 
 func (t *translator) condition(e ast.Expr) (*node, error) {
@@ -124,6 +124,8 @@ func (t *translator) comparison(e ast.Expr, c ast.CallExpr, op cmp) (*node, erro
 		return nil, fmt.Errorf("%s compares a %s with a %s", t.source(e), l.kind, r.kind)
 	case op != eq && l.kind == text:
 		return nil, fmt.Errorf("%s orders strings: their order depends on each database's collation; use == or in", t.source(e))
+	case l.kind == address:
+		return nil, fmt.Errorf(`%s: write env.ip in cidr("10.0.0.0/8")`, t.source(e))
 	case op != eq && l.kind == boolean:
 		return nil, fmt.Errorf("%s orders true and false; use ==", t.source(e))
 	case r.from == fromRow && l.kind == instant:
@@ -148,6 +150,9 @@ func (t *translator) in(e ast.Expr, c ast.CallExpr) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if list := c.Args()[1]; list.Kind() == ast.CallKind && list.AsCall().FunctionName() == "cidr" {
+		return t.inNetwork(e, l, list.AsCall())
+	}
 	n := &node{op: opIn, left: l}
 	if list := c.Args()[1]; list.Kind() == ast.ListKind {
 		for _, item := range list.AsList().Elements() {
@@ -165,7 +170,7 @@ func (t *translator) in(e ast.Expr, c ast.CallExpr) (*node, error) {
 	} else if n.right.kind != texts || l.kind != text {
 		return nil, fmt.Errorf("%s: looks for a %s in a %s", t.source(e), l.kind, n.right.kind)
 	}
-	if l.kind == instant || l.kind == boolean {
+	if l.kind != text && l.kind != integer {
 		return nil, fmt.Errorf("%s: only strings and integers can be looked for in a list", t.source(e))
 	}
 	return t.leaf(e, n), nil
@@ -202,6 +207,8 @@ func (t *translator) selection(e ast.Expr) (operand, error) {
 		case "row":
 			c := t.lang.res.byName[name]
 			return operand{from: fromRow, kind: c.kind, col: c}, nil
+		case "env":
+			return operand{from: fromEnv, kind: envKind(name), name: name}, nil
 		case "caller":
 			from, ok := map[string]source{"id": fromID, "tenant": fromTenant, "roles": fromRoles}[name]
 			if !ok {
@@ -232,6 +239,9 @@ func (t *translator) literal(e ast.Expr) (operand, error) {
 // time translates timestamp("..."), and now plus or minus duration("...").
 func (t *translator) time(e ast.Expr, c ast.CallExpr) (operand, error) {
 	name := c.FunctionName()
+	if name == "duration" {
+		return t.duration(e, c)
+	}
 	if name == "timestamp" {
 		s, ok := stringArg(c)
 		at, err := time.Parse(time.RFC3339, s)

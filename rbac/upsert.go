@@ -12,7 +12,7 @@ import (
 // update. The rows it would hit are read and locked first; on SQLite and PostgreSQL the update also
 // carries the predicate, in case one appears meanwhile.
 func (g *guard) prepareUpsert(values clause.Values) error {
-	own, err := g.snap.scope(&g.who, g.res, "update")
+	own, err := g.a.scopeFor(g.db.Statement.Context, g.snap, &g.who, g.res, "update")
 	if err != nil {
 		return err
 	}

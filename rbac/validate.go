@@ -99,7 +99,10 @@ func (b *builder) addRule(r Rule) error {
 	if len(r.Actions) == 0 {
 		return badPolicy("rule %q names no action", r.ID)
 	}
-	compiled := &rule{Rule: r, role: role, res: res, cond: cond}
+	if len(r.Needs) > 0 && r.Effect == Deny {
+		return badPolicy("rule %q: a deny rule cannot need anything: it denies, or its condition says when", r.ID)
+	}
+	compiled := &rule{Rule: r, role: role, res: res, cond: cond, bare: cond}
 	for i, action := range r.Actions {
 		if !word(action) {
 			return badPolicy("rule %q: the action %q is not a lower-case word; name each action, there is no wildcard", r.ID, action)
@@ -115,7 +118,11 @@ func (b *builder) addRule(r Rule) error {
 			b.actions[action] = number
 		}
 		key := keyOfRule(role, res, number)
-		b.rules[key] = append(b.rules[key], compiled)
+		bound, err := b.bind(compiled, action)
+		if err != nil {
+			return badPolicy("rule %q: %v", r.ID, err)
+		}
+		b.rules[key] = append(b.rules[key], bound)
 	}
 	b.ordered = append(b.ordered, compiled)
 	return nil
@@ -191,6 +198,7 @@ func (b *builder) compile(res *resource, when string) (*node, error) {
 	if n.shares() > 0 {
 		b.shared[res] = true
 	}
+	b.asksEnv = b.asksEnv || n.asksEnv()
 	return n, nil
 }
 

@@ -14,10 +14,12 @@ const (
 	instant // whole seconds since 1970: the databases keep different fractions
 	texts
 	integers // only as a list of literals
+	period   // whole seconds
+	address  // of the client; only to be looked for in a network
 )
 
 func (k kind) String() string {
-	return [...]string{"null", "string", "int64", "bool", "time", "[]string", "[]int64"}[k]
+	return [...]string{"null", "string", "int64", "bool", "time", "[]string", "[]int64", "duration", "address"}[k]
 }
 
 // value is a value of one kind; list is set for lists only. The zero value is null, that is: unknown.

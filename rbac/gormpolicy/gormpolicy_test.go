@@ -64,6 +64,12 @@ func TestDamagedRowIsNamed(t *testing.T) {
 		require.NoError(t, db.Exec("UPDATE confide_policy_rules SET body = '{\"v\":2}' WHERE seq = 1").Error)
 		_, err = s.Load(t.Context())
 		require.ErrorContains(t, err, `rule "Z,1"`)
+		// Needs that an old program would overlook, and a new body without them.
+		for _, body := range []string{`{"v":1,"needs":["reason"]}`, `{"v":2}`, `{"v":2,"needs":[]}`, `{"v":3,"needs":["reason"]}`} {
+			require.NoError(t, db.Exec("UPDATE confide_policy_rules SET body = ? WHERE seq = 1", body).Error)
+			_, err = s.Load(t.Context())
+			require.ErrorContains(t, err, `rule "Z,1"`, body)
+		}
 		require.NoError(t, db.Exec("UPDATE confide_policy_rules SET body = '{\"v\":1}' WHERE seq = 1").Error)
 		require.NoError(t, db.Exec("UPDATE confide_policy_fields SET body = '[' WHERE seq = 0").Error)
 		_, err = s.Load(t.Context())

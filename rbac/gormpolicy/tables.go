@@ -71,6 +71,10 @@ func (assignment) TableName() string { return "confide_policy_assignments" }
 // format is the version of the bodies, see FORMAT.md.
 const format = 1
 
+// needing is the version of a rule with needs. A program that does not know needs would read the rule as one
+// that allows more, so it must not read it at all.
+const needing = 2
+
 type ruleBody struct {
 	V        int      `json:"v"`
 	Role     string   `json:"role"`
@@ -78,6 +82,20 @@ type ruleBody struct {
 	Actions  []string `json:"actions"`
 	When     string   `json:"when,omitempty"`
 	Effect   string   `json:"effect,omitempty"`
+	Needs    []string `json:"needs,omitempty"` // since version 2
+}
+
+func bodyOf(r rbac.Rule) ruleBody {
+	b := ruleBody{Role: r.Role, Resource: r.Resource, Actions: r.Actions, When: r.When, Effect: string(r.Effect), Needs: r.Needs}
+	b.V = b.version()
+	return b
+}
+
+func (b ruleBody) version() int {
+	if len(b.Needs) > 0 {
+		return needing
+	}
+	return format
 }
 
 type fieldBody struct {
@@ -119,7 +137,7 @@ func tablesOf(p rbac.Policy) (t tables) {
 		}
 	}
 	for i, r := range p.Rules {
-		t.rules = append(t.rules, rule{name(r.ID), i, encode(ruleBody{format, r.Role, r.Resource, r.Actions, r.When, string(r.Effect)})})
+		t.rules = append(t.rules, rule{name(r.ID), i, encode(bodyOf(r))})
 	}
 	for i, f := range p.Fields {
 		t.fields = append(t.fields, field{i, encode(fieldBody{format, f.Role, f.Resource, f.Field, f.Level, f.Reveal, f.When})})
@@ -140,10 +158,10 @@ func (t tables) policy() (p rbac.Policy, err error) {
 	}
 	for _, r := range t.rules {
 		var b ruleBody
-		if err := json.Unmarshal([]byte(r.Body), &b); err != nil || b.V != format {
+		if err := json.Unmarshal([]byte(r.Body), &b); err != nil || b.V != b.version() {
 			return p, fmt.Errorf("gormpolicy: rule %q in confide_policy_rules is damaged or of a newer version: restore the row, or update the program", r.ID)
 		}
-		p.Rules = append(p.Rules, rbac.Rule{ID: string(r.ID), Role: b.Role, Resource: b.Resource, Actions: b.Actions, When: b.When, Effect: rbac.Effect(b.Effect)})
+		p.Rules = append(p.Rules, rbac.Rule{ID: string(r.ID), Role: b.Role, Resource: b.Resource, Actions: b.Actions, When: b.When, Effect: rbac.Effect(b.Effect), Needs: b.Needs})
 	}
 	for _, f := range t.fields {
 		var b fieldBody

@@ -36,6 +36,7 @@ func Sample() rbac.Policy {
 		Rules: []rbac.Rule{
 			{ID: "z,1", Role: "a", Resource: "customer", Actions: []string{"read", "update"}, When: "row.owner_id == 'a,b$$\"c\\\\'"},
 			{ID: "Z,1", Role: rbac.Everyone, Resource: "customer", Actions: []string{"read"}, Effect: rbac.Deny, When: long()},
+			{ID: "n", Role: "a", Resource: "customer", Actions: []string{"export"}, Needs: []string{"reason", "approval:comma, role", "step-up:2:15m"}},
 		},
 		Fields: []rbac.FieldRule{
 			{Role: "a", Resource: "customer", Field: "phone", Level: masking.Partial, Reveal: true, When: "row.hidden"},
@@ -151,11 +152,11 @@ func aliasing(t *testing.T, s rbac.PolicyStore) {
 	p.Version = load(t, s).Version
 	save(t, s, p)
 	spoil := func(p rbac.Policy) {
-		p.Roles[1].Inherits[0], p.Rules[0].Actions[0], p.Assignments[0].Role = "x", "x", "x"
+		p.Roles[1].Inherits[0], p.Rules[0].Actions[0], p.Rules[2].Needs[0], p.Assignments[0].Role = "x", "x", "x", "x"
 	}
 	spoil(p)
 	spoil(load(t, s))
-	if got := load(t, s); got.Roles[1].Inherits[0] == "x" || got.Rules[0].Actions[0] == "x" {
+	if got := load(t, s); got.Roles[1].Inherits[0] == "x" || got.Rules[0].Actions[0] == "x" || got.Rules[2].Needs[0] == "x" {
 		t.Fatal("a change of a loaded or saved policy reached the store")
 	}
 }
