@@ -94,6 +94,9 @@ func condition(r *rand.Rand, depth int) string {
 			return "!(" + condition(r, depth-1) + ")"
 		}
 	}
+	if r.IntN(8) == 0 {
+		return envCondition(r)
+	}
 	text := func() string {
 		if r.IntN(3) == 0 {
 			return pick(r, []string{"caller.id", "caller.team", "caller.missing"})
@@ -165,12 +168,12 @@ func randomPolicy(r *rand.Rand) rbac.Policy {
 }
 
 func attrs() map[string]any {
-	return map[string]any{"team": "", "missing": "", "level": int64(0), "flag": false, "reports": []string(nil), "none": []string(nil), "path": "", "paths": []string(nil)}
+	return map[string]any{"team": "", "missing": "", "level": int64(0), "flag": false, "reports": []string(nil), "none": []string(nil), "path": "", "paths": []string(nil), "zone": ""}
 }
 
 // thingCallers have the attributes of attrs, except the one that is always missing.
 func thingCallers() []rbac.Caller {
-	a := map[string]any{"team": "ann", "level": int64(1<<53 + 1), "flag": true, "reports": []string{"ann", "é", "a%", ""}, "none": []string{}, "path": "/1/1", "paths": []string{"/2", "/%/"}}
+	a := map[string]any{"team": "ann", "level": int64(1<<53 + 1), "flag": true, "reports": []string{"ann", "é", "a%", ""}, "none": []string{}, "path": "/1/1", "paths": []string{"/2", "/%/"}, "zone": "Asia/Shanghai"}
 	b := map[string]any{"team": "Ann", "level": int64(0), "reports": []string{"bob"}, "path": "", "paths": []string{"/1/12", ""}}
 	return []rbac.Caller{{ID: "ann", Tenant: "t1", Attrs: a}, {ID: "Ann", Tenant: "t1", Attrs: a}, {ID: "ann", Tenant: "t2", Attrs: a}, {ID: "bob", Tenant: "t1", Attrs: b}, {ID: "nobody", Tenant: "t1"}}
 }
@@ -205,7 +208,7 @@ func TestListEqualsCheck(t *testing.T) {
 		clock := time.Date(2026, 1, 1, 0, 0, 0, 7e8, time.UTC)
 		store := rbac.NewMemory(randomPolicy(r))
 		authz, err := rbac.Open(t.Context(), rbac.Config{Caller: whoAsks, Policies: store, Record: rbac.Discard, Attrs: attrs(),
-			Shares: loans(), Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
+			Env: thingEnv, Shares: loans(), Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
 		require.NoError(t, err)
 		require.NoError(t, db.Use(authz))
 
