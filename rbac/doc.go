@@ -42,6 +42,8 @@
 //	&& || ! == != < <= > >= in null
 //	within(row.<column>, caller.<attribute>)   the column's path is the caller's or lies below it: "/1/12" in "/1"
 //	shared(row, "read")                        a row of Config.Shares gives the caller this right, and has not expired
+//	env.ip in cidr("10.0.0.0/8"), env.device_trusted, env.assurance >= 2, env.auth_age < duration("15m")
+//	env.hour >= 9, env.weekday in [1, 2, 3, 4, 5]   in the zone caller.zone ("Asia/Shanghai"); Monday is 1
 //
 // A path is names with "/" between them; the attribute may be a list of paths; the empty path is unknown.
 // A share is true or false, never unknown; NULL, an empty grantee, another tenant and a soft delete give
@@ -73,6 +75,22 @@
 // before db.Use, or under System. On MySQL, unique indexes that the model does not declare are unknown to
 // the check before ON DUPLICATE KEY UPDATE. On PostgreSQL, columns with a nondeterministic collation
 // compare by it. A database whose column holds NULL although the model says "not null" answers as NULL.
+//
+// # Allow, deny, or allow if
+//
+// Config.Env says what the server knows of the request. What is not known is denied: no address, no zone or
+// one that the zone database lacks, no time of sign-in. A rule may also need something of the caller:
+//
+//	{ID: "export", Role: "sales", Resource: "customer", Actions: []string{"export"}, Needs: []string{"reason", "step-up:2:15m"}}
+//
+// "reason" is met by WithReason, "approval" and "approval:<role>" by WithApproval, "step-up:<assurance>" and
+// "step-up:<assurance>:<age>" by Config.Env. A need is a part of the rule's condition: until it is met the
+// rule gives nothing, in lists as in Check. Where it is all that is missing, Check, MayReveal and the
+// creation of a row return a *Required that says what to bring; it matches ErrDenied. A deny wins over met
+// needs, a rule without needs over one with. Reasons and approvals that a decision rests on are recorded
+// ("rbac.obligation"), once for each act under one context; if they cannot be, the act is refused. An
+// approval covers its action on exactly its rows, comes from somebody else, expires, and is used up by the
+// first decision that rests on it. Updates and deletes do not say what is missing: they touch no row.
 //
 // # How it fails
 //
