@@ -112,13 +112,13 @@ func (s *search) report(f Finding) {
 	}
 }
 
-// compareAll makes the other worlds: each row's existence, then the values, all those together of which
-// every role may learn as much.
+// compareAll makes the other worlds: each row's existence, then the values, all those together that are
+// kept from the same roles.
 func (s *search) compareAll() {
 	for _, class := range s.Classes {
 		s.existence(class)
-		for _, group := range s.groups(class) {
-			for _, twin := range []Twin{Near, Far} {
+		for _, twin := range []Twin{Near, Far} {
+			for _, group := range s.groups(class, twin) {
 				c := change{class: class, fields: group, twin: twin}
 				before := len(s.found)
 				if s.restricted(c) && s.differ(c, strings.Join(group, " or ")) && len(group) > 1 {
@@ -180,14 +180,14 @@ func (s *search) notices(w *world, role string) bool {
 	return false
 }
 
-// groups are the fields of a class of which every role may learn the same.
-func (s *search) groups(class string) [][]string {
+// groups are the fields of a class that the same roles must not notice a change of.
+func (s *search) groups(class string, twin Twin) [][]string {
 	byRights := map[string][]string{}
 	var order []string
 	for _, f := range s.Fields {
 		key := ""
 		for _, role := range s.roles {
-			key += fmt.Sprint(s.may(role, class, f.Name))
+			key += fmt.Sprint(s.blind(change{class: class, fields: []string{f.Name}, twin: twin}, role), s.may(role, class, f.Name).Sort)
 		}
 		if byRights[key] == nil {
 			order = append(order, key)
