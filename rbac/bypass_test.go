@@ -260,7 +260,7 @@ func readAttacks() []attack {
 			return scanned(db.Select("upper(secret) AS name"))
 		}), "the column secret of customer is hidden"},
 		{"whole row as text", model(func(db *gorm.DB) ([]string, error) { return scanned(db.Select("customers::text")) }), "names customers"},
-		{"whole row in a function", model(func(db *gorm.DB) ([]string, error) { return scanned(db.Select("md5((customers.*)::text)")) }), "some of its columns are hidden"},
+		{"whole row in a function", model(func(db *gorm.DB) ([]string, error) { return scanned(db.Select("md5((customers.*)::text)")) }), "some of its columns are hidden or masked"},
 		{"alias as a whole row", func(db *gorm.DB) ([]string, error) {
 			return scanned(db.Table("customers AS c").Select("to_json(c)"))
 		}, "names c"},
@@ -324,7 +324,7 @@ func TestBypassReads(t *testing.T) {
 		_, free, _ := openCRM(t, db)
 		simple := naive(t, free)
 		leaks := 0
-		for _, x := range readAttacks() {
+		for _, x := range append(readAttacks(), oracles()...) {
 			n, nerr := x.run(simple.WithContext(as("ann")))
 			if len(foreign(n)) > 0 {
 				leaks++

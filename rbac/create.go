@@ -25,6 +25,9 @@ func (g *guard) prepareCreate() error {
 		if conflict == nil || c.BeforeExpression != nil || c.AfterNameExpression != nil || c.AfterExpression != nil {
 			return refused("ON CONFLICT on %s is raw text: use clause.OnConflict", g.res.table)
 		}
+		if err := g.mayConflict(conflict); err != nil {
+			return err
+		}
 		upsert = !conflict.DoNothing && (conflict.UpdateAll || len(conflict.DoUpdates) > 0)
 	}
 	for i := range values.Values {

@@ -53,11 +53,12 @@ func Example() {
 
 	ctx := context.WithValue(context.Background(), signedIn{}, "ann")
 	var contacts []Contact
-	db.WithContext(ctx).Where("phone LIKE '13%' OR 1 = 1").Find(&contacts)
+	db.WithContext(ctx).Where("id = 'none' OR 1 = 1").Find(&contacts)
 	views, _ := authz.View(ctx, contacts)
 	for _, v := range views {
 		fmt.Println(v.Text("phone"))
 	}
+	fmt.Println(db.WithContext(ctx).Where("phone LIKE '13%'").Find(&contacts).Error)
 	err = authz.Check(ctx, "read", &Contact{ID: "2", OwnerID: "bob"})
 	fmt.Println(errors.Is(err, rbac.ErrDenied))
 	why, _ := authz.Explain(ctx, "read", &Contact{ID: "2", OwnerID: "bob"})
@@ -65,6 +66,7 @@ func Example() {
 	fmt.Println(db.Find(&contacts).Error)
 	// Output:
 	// 138****5678
+	// rbac: statement refused: the caller may not compare other than by equality with contact.phone: leave it out, or give a role of the caller rbac.Range in the Rights of a field rule (policy version 1)
 	// true
 	// ann (roles: sales) may not read this contact: no rule allows it; rule "own" does not hold: row.owner_id == caller.id (policy version 1).
 	// rbac: no caller in the context: pass a context that carries a signed-in caller, or rbac.System (table contacts)

@@ -1,10 +1,6 @@
 package rbac
 
-import (
-	"strings"
-
-	"github.com/confide-go/confide/masking"
-)
+import "github.com/confide-go/confide/masking"
 
 // rulesOf returns a role's rules for one field: those that name it, or else those for all fields.
 func (s *snapshot) rulesOf(role int, res *resource, col *column) []*fieldRule {
@@ -26,31 +22,4 @@ func (s *snapshot) level(e *env, res *resource, col *column) masking.Level {
 		}
 	}
 	return best
-}
-
-// hiddenColumns returns the columns that no rule ever shows to these roles, in lower case: a statement may
-// not use them. A blind index goes with the field it is made of.
-func (s *snapshot) hiddenColumns(roles *roleSet, res *resource) map[string]bool {
-	hidden := map[string]bool{}
-	for _, col := range res.columns {
-		shown := col
-		if col.match != nil {
-			shown = col.match
-		}
-		if !shown.free && !s.everShown(roles, res, shown) {
-			hidden[strings.ToLower(col.name)] = true
-		}
-	}
-	return hidden
-}
-
-func (s *snapshot) everShown(roles *roleSet, res *resource, col *column) bool {
-	for _, role := range roles.ids {
-		for _, f := range s.rulesOf(role, res, col) {
-			if f.Level > masking.Hidden {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -24,10 +24,11 @@ type guard struct {
 	joins []joined
 	asked int // how often our own text names the table of shares
 
-	listed   bool // the caller wrote the SELECT list
-	inserted bool // we added the WHERE clause
-	at, end  int  // where the predicate stands in the SQL,
-	tail     int  // and where the caller's conditions end
+	listed   bool   // the caller wrote the SELECT list
+	inserted bool   // we added the WHERE clause
+	at, end  int    // where the predicate stands in the SQL,
+	tail     int    // and where the caller's conditions end
+	ours     []span // other scopes in the SQL: of joins and upserts
 	check    *postCheck
 }
 
@@ -101,6 +102,9 @@ func (g *guard) prepare() error {
 	}
 	if g.op == "create" {
 		return g.prepareCreate()
+	}
+	if g.scope, err = g.snap.narrow(stmt.Context, &g.who, g.scope); err != nil {
+		return err
 	}
 	g.asked += g.scope.node.shares()
 	if err := g.a.settleScope(stmt.Context, g.snap, &g.who, g.res, action(g.op), ""); err != nil {

@@ -4,13 +4,13 @@ import "strings"
 
 // inspect checks the finished text of a statement on a guarded table: that the predicate stands at its
 // place, that nothing reaches over the parentheses behind it, that no other guarded table is named, and
-// that no hidden column is used to learn what it holds.
+// that no column is used to learn what the caller may not know of it.
 func (g *guard) inspect(query string) error {
 	tokens, err := tokenize(query, g.db.Dialector.Name())
 	if err != nil {
 		return err
 	}
-	v := inspection{guard: g, query: query, tokens: tokens, hidden: g.who.roles.hidden[g.res]}
+	v := inspection{guard: g, query: query, tokens: tokens}
 	if g.res != nil && g.op != "create" {
 		if err := v.predicate(); err != nil {
 			return err
@@ -26,7 +26,7 @@ type inspection struct {
 	*guard
 	query  string
 	tokens []token
-	hidden map[string]bool
+	around []level // the parentheses around the token that is looked at
 }
 
 func (v *inspection) word(i int) string {
@@ -114,55 +114,6 @@ func (v *inspection) tables() error {
 	return nil
 }
 
-// columns refuses the use of hidden columns, as a condition, an order or an expression: each would tell
-// what View keeps back.
-func (v *inspection) columns() error {
-	if v.hidden == nil && len(v.joins) == 0 {
-		return nil
-	}
-	free := v.ownText()
-	by := false
-	for i, t := range v.tokens {
-		word := v.word(i)
-		if t.depth == 0 && t.quote == 0 {
-			by = v.is(i, "BY") || by && !v.is(i, "LIMIT", "HAVING", "ORDER", "FOR")
-		}
-		if t.from < free || t.from >= v.at && t.from < v.end || v.op == "create" && v.assigns(i) {
-			continue
-		}
-		if v.op == "update" && t.from < v.at && v.assigns(i) {
-			continue
-		}
-		if word == "*" && v.word(i-1) == "." && (t.from > v.at || !v.wholeRow(i)) {
-			return refused("%s.* inside an expression on %s: some of its columns are hidden", v.word(i-2), v.label())
-		}
-		if by && t.depth == 0 && word[0] >= '0' && word[0] <= '9' && v.is(i-1, "BY", ",") {
-			return refused("a column number in ORDER BY or GROUP BY on %s: write the column's name", v.label())
-		}
-		if err := v.names(t); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// names checks each word of a token; a string may be a column's name on SQLite and MySQL.
-func (v *inspection) names(t token) error {
-	for w := range words(v.query[t.from:t.to]) {
-		name := strings.ToLower(v.query[t.from+w.from : t.from+w.to])
-		of := qualifier(v.query, t.from+w.from)
-		if v.hidden[name] && (of == "" || strings.EqualFold(of, v.table)) {
-			return refused("the column %s of %s is hidden from the caller, so no condition, order or expression may use it", name, v.res.name)
-		}
-		for _, j := range v.joins {
-			if v.who.roles.hidden[j.res][name] && t.from > v.end && (of == "" || strings.EqualFold(of, j.alias)) {
-				return refused("the column %s of %s is hidden from the caller, so no condition, order or expression may use it", name, j.res.name)
-			}
-		}
-	}
-	return nil
-}
-
 // ownText returns where the text begins that is not simply GORM's list of all columns.
 func (v *inspection) ownText() int {
 	stop := ""
@@ -189,10 +140,5 @@ func (v *inspection) assigns(i int) bool {
 	if v.is(i-2, "VALUES") && v.is(i+1, ")") {
 		return true
 	}
-	return v.tokens[i].depth == 0 && v.is(i+1, "=") && v.is(i-1, ",", "SET")
-}
-
-// wholeRow reports whether token i is the * of a plain "table.*" in the SELECT list.
-func (v *inspection) wholeRow(i int) bool {
-	return v.tokens[i].depth == 0 && v.is(i-3, "SELECT", ",") && v.is(i+1, ",", "FROM")
+	return v.tokens[i].depth == 0 && v.is(i+1, "=") && v.is(i-1, ",", "SET", "UPDATE")
 }

@@ -14,6 +14,7 @@ type joined struct {
 	alias string
 	index int // in Statement.Joins
 	on    *clause.Where
+	own   *node
 }
 
 // scopeJoins adds each guarded association's scope to its ON condition.
@@ -39,6 +40,9 @@ func (g *guard) scopeJoins() error {
 			return refused("the join of %s replaces the whole join clause: give it an On condition instead", join.Name)
 		}
 		own, err := g.a.scopeFor(stmt.Context, g.snap, &g.who, res, "read")
+		if err == nil {
+			own, err = g.snap.narrow(stmt.Context, &g.who, own)
+		}
 		if err != nil {
 			return err
 		}
@@ -47,11 +51,11 @@ func (g *guard) scopeJoins() error {
 		if alias == "" {
 			alias = rel.Name
 		}
-		on := clause.Where{Exprs: []clause.Expression{own.expr(g.db.Dialector.Name(), alias)}}
+		on := clause.Where{Exprs: []clause.Expression{g.marked(own.expr(g.db.Dialector.Name(), alias))}}
 		if join.On != nil {
 			on.Exprs = append(on.Exprs, parenthesized{*join.On})
 		}
-		g.joins = append(g.joins, joined{res, alias, i, join.On})
+		g.joins = append(g.joins, joined{res, alias, i, join.On, own.node})
 		join.On = &on
 	}
 	return nil

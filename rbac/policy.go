@@ -45,15 +45,17 @@ type Rule struct {
 	Needs []string
 }
 
-// A FieldRule says how much of a field a role sees, and whether it may ask for the whole value.
-// Without a rule a field is Hidden. Where several rules of the caller's roles hold, the highest level
-// counts. A role's rules for a named field replace its "*" rules for that field.
+// A FieldRule says how much of a field a role sees, whether it may ask for the whole value, and what else
+// it may do with it. Without a rule a field is Hidden. Where several rules of the caller's roles hold, the
+// highest level counts, and the rights of all. A role's rules for a named field replace its "*" rules for
+// that field. Keys and tenants may be used by everybody.
 type FieldRule struct {
 	Role     string
 	Resource string
 	Field    string // the column's name, or "*"
 	Level    masking.Level
 	Reveal   bool   // with a rule for the action "reveal": the value may be revealed
+	Rights   Right  // what else may be done with it; 0 is everything at Full and nothing below
 	When     string // CEL, as in Rule
 }
 

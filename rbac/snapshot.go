@@ -57,9 +57,9 @@ type userKey struct{ tenant, user string }
 
 // roleSet is what a user's assignments come to: the roles and all they inherit.
 type roleSet struct {
-	ids    []int
-	names  []string
-	hidden map[*resource]map[string]bool // columns these roles never see
+	ids   []int
+	names []string
+	uses  map[*resource]map[string]*fieldUse // columns these roles may not use freely
 }
 
 type rule struct {

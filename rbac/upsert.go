@@ -24,7 +24,7 @@ func (g *guard) prepareUpsert(values clause.Values) error {
 		c := stmt.Clauses["ON CONFLICT"]
 		on, _ := c.Expression.(clause.OnConflict)
 		g.asked += own.node.shares()
-		where := clause.Where{Exprs: []clause.Expression{own.expr(dialect, g.res.table)}}
+		where := clause.Where{Exprs: []clause.Expression{g.marked(own.expr(dialect, g.res.table))}}
 		if len(on.Where.Exprs) > 0 {
 			where.Exprs = append(where.Exprs, parenthesized{on.Where})
 		}

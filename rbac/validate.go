@@ -143,6 +143,9 @@ func (b *builder) addFields(p Policy) error {
 		if f.Level > masking.Full {
 			return badPolicy("field rule %s.%s of role %q: %v is not a level", f.Resource, f.Field, f.Role, f.Level)
 		}
+		if err := f.checkRights(key.col); err != nil {
+			return badPolicy("field rule %s.%s of role %q: %v", f.Resource, f.Field, f.Role, err)
+		}
 		cond, err := b.compile(res, f.When)
 		if err != nil {
 			return badPolicy("field rule %s.%s of role %q: condition: %v", f.Resource, f.Field, f.Role, err)
@@ -170,11 +173,11 @@ func (b *builder) addAssignments(p Policy) error {
 		set := b.set(roles)
 		same := fmt.Sprint(set.ids)
 		if sets[same] == nil {
-			sets[same] = b.withHidden(set)
+			sets[same] = b.withUses(set)
 		}
 		b.assigned[key] = sets[same]
 	}
-	b.nobody = b.withHidden(b.set(nil))
+	b.nobody = b.withUses(b.set(nil))
 	return nil
 }
 
@@ -202,11 +205,11 @@ func (b *builder) compile(res *resource, when string) (*node, error) {
 	return n, nil
 }
 
-// withHidden completes a set of roles with the columns they never see.
-func (b *builder) withHidden(set *roleSet) *roleSet {
-	set.hidden = map[*resource]map[string]bool{}
+// withUses completes a set of roles with the columns they may not use freely.
+func (b *builder) withUses(set *roleSet) *roleSet {
+	set.uses = map[*resource]map[string]*fieldUse{}
 	for _, res := range b.resources {
-		set.hidden[res] = b.hiddenColumns(set, res)
+		set.uses[res] = b.fieldUses(set, res)
 	}
 	return set
 }

@@ -18,6 +18,8 @@ type View struct {
 	res  *resource
 	env  env
 	read bool
+	// export: only of what may be exported.
+	export bool
 }
 
 // View returns how the caller sees each of the rows: a registered model, a pointer to one, or a slice of
@@ -75,13 +77,13 @@ func (v *View) Can(action string) bool {
 }
 
 // Level returns how much of a field the caller sees. The field is named by its column or its Go name; an
-// unknown one is Hidden. A sealed field at Full is one that may be shown whole once it is revealed.
+// unknown one is Hidden, and so is a blind index. A sealed field at Full is one that may be shown whole once it is revealed.
 func (v *View) Level(field string) masking.Level {
 	if !v.read {
 		return masking.Hidden
 	}
 	col := v.res.column(field)
-	if col == nil {
+	if col == nil || col.match != nil || v.export && !col.mayLeave(v) {
 		return masking.Hidden
 	}
 	return v.snap.level(&v.env, v.res, col)

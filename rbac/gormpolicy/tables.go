@@ -68,8 +68,13 @@ func (rule) TableName() string       { return "confide_policy_rules" }
 func (field) TableName() string      { return "confide_policy_fields" }
 func (assignment) TableName() string { return "confide_policy_assignments" }
 
-// format is the version of the bodies, see FORMAT.md.
-const format = 1
+// The versions of the bodies, see FORMAT.md.
+const (
+	format = 1
+	// withRights is that of a field rule that names rights. A program that does not know of rights must not
+	// read it as a rule without.
+	withRights = 2
+)
 
 // needing is the version of a rule with needs. A program that does not know needs would read the rule as one
 // that allows more, so it must not read it at all.
@@ -106,6 +111,7 @@ type fieldBody struct {
 	Level    masking.Level `json:"level"`
 	Reveal   bool          `json:"reveal,omitempty"`
 	When     string        `json:"when,omitempty"`
+	Rights   rbac.Right    `json:"rights,omitempty"`
 }
 
 // tables is a policy as rows.
@@ -140,7 +146,7 @@ func tablesOf(p rbac.Policy) (t tables) {
 		t.rules = append(t.rules, rule{name(r.ID), i, encode(bodyOf(r))})
 	}
 	for i, f := range p.Fields {
-		t.fields = append(t.fields, field{i, encode(fieldBody{format, f.Role, f.Resource, f.Field, f.Level, f.Reveal, f.When})})
+		t.fields = append(t.fields, field{i, encode(fieldBody{fieldFormat(f.Rights), f.Role, f.Resource, f.Field, f.Level, f.Reveal, f.When, f.Rights})})
 	}
 	for _, a := range p.Assignments {
 		t.assignments = append(t.assignments, assignment{name(a.Tenant), name(a.User), name(a.Role)})
@@ -165,10 +171,10 @@ func (t tables) policy() (p rbac.Policy, err error) {
 	}
 	for _, f := range t.fields {
 		var b fieldBody
-		if err := json.Unmarshal([]byte(f.Body), &b); err != nil || b.V != format {
+		if err := json.Unmarshal([]byte(f.Body), &b); err != nil || b.V != fieldFormat(b.Rights) {
 			return p, fmt.Errorf("gormpolicy: row %d in confide_policy_fields is damaged or of a newer version: restore the row, or update the program", f.Seq)
 		}
-		p.Fields = append(p.Fields, rbac.FieldRule{Role: b.Role, Resource: b.Resource, Field: b.Field, Level: b.Level, Reveal: b.Reveal, When: b.When})
+		p.Fields = append(p.Fields, rbac.FieldRule{Role: b.Role, Resource: b.Resource, Field: b.Field, Level: b.Level, Reveal: b.Reveal, When: b.When, Rights: b.Rights})
 	}
 	for _, a := range t.assignments {
 		p.Assignments = append(p.Assignments, rbac.Assignment{Tenant: string(a.Tenant), User: string(a.User), Role: string(a.Role)})
@@ -237,6 +243,13 @@ func where(row any) map[string]any {
 		cond[column] = v.Field(i).Interface()
 	}
 	return cond
+}
+
+func fieldFormat(rights rbac.Right) int {
+	if rights != 0 {
+		return withRights
+	}
+	return format
 }
 
 func encode(v any) string {

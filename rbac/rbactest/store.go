@@ -42,6 +42,8 @@ func Sample() rbac.Policy {
 			{Role: "a", Resource: "customer", Field: "phone", Level: masking.Partial, Reveal: true, When: "row.hidden"},
 			{Role: "a", Resource: "customer", Field: "phone", Level: masking.Full},
 			{Role: "a", Resource: "customer", Field: "*"},
+			{Role: "a", Resource: "customer", Field: "email", Rights: rbac.Match | rbac.Export},
+			{Role: "a", Resource: "customer", Field: "email", Level: masking.Full, Rights: rbac.ShowOnly},
 		},
 		Assignments: []rbac.Assignment{
 			{Tenant: "", User: "Ann", Role: "a"}, {Tenant: "", User: "ann", Role: "a"},
