@@ -10,8 +10,10 @@
 // The condition is CEL, checked against the GORM model when the policy is written and compiled from one
 // syntax tree into a Go predicate (Check) and into parameterised SQL (every statement on the table).
 // The rows a list returns are exactly the rows on which Check says yes, on SQLite, PostgreSQL and MySQL.
-// A field rule says how much of a field a role sees: hidden, token, partial or full; and whether it may
-// ask for the whole value.
+// A field rule says how much of a field a role sees: hidden, token, partial or full; whether it may ask for
+// the whole value; and what else it may do with it:
+//
+//	{Role: "sales", Resource: "customer", Field: "phone", Level: masking.Partial, Rights: rbac.Match | rbac.Export}
 //
 // # The three calls you need
 //
@@ -65,11 +67,32 @@
 // A row outside the scope is simply not found: 0 rows. Only Check, MayReveal and writes that would create
 // or move a row say "denied".
 //
+// # Rights on fields
+//
+// A condition or an order tells of a value what its mask keeps back, so each use of a field is a right of its
+// own, looked for in the finished text of reads, joins, updates, deletes and upserts. Where a rule names no
+// rights, Full gives all of them and anything less gives none; ShowOnly at Full gives none either.
+//
+//	Match      = <> IN IS NULL, also in ON, CASE, SET and as the target of an upsert
+//	Range      every other condition: < BETWEEN LIKE, functions of the field (only together with Match)
+//	Sort       ORDER BY, DISTINCT, the order of a window
+//	Aggregate  GROUP BY, HAVING, PARTITION BY, COUNT, MIN, MAX, SUM, AVG; a group of one row gives its value away
+//	Export     View.Export, which also needs the action "export" on the row
+//
+// A use may need several: ORDER BY CASE WHEN phone LIKE ... needs Sort, Range and so Match. A column selected by
+// itself needs none, for View renders it. Any other expression in a list of results or in SET hands the value
+// on, and needs the field in full. Keys, tenants and foreign keys are free. A blind index is matched and counted with the
+// right of its field, and has no order. Where the right holds on some rows only, the statement is
+// refused (*FieldRefused), unless the caller's rows all are such rows by the form of the rules, or Narrow
+// keeps it to them. Rows never silently drop out of a list because of its order. ExplainRight says why.
+//
+// View.Fields, Map and MarshalJSON render whole rows: only what the caller sees, in the model's order, never
+// blind indexes or fields with json:"-".
+//
 // # What is not protected
 //
 // A loaded model holds all its values: what is shown of them is View's to decide, so render views and not
-// models. A column of which the caller sees a part can be matched and sorted by: give it Hidden, or seal
-// it, where that would tell too much. Other connections to the database, and code that removes GORM callbacks, are not guarded. A
+// models. Other connections to the database, and code that removes GORM callbacks, are not guarded. A
 // unique key tells whether its value is taken, whoever asks. Database views and functions over guarded
 // tables are seen by their own names only: register them as resources. Migrations of guarded tables run
 // before db.Use, or under System. On MySQL, unique indexes that the model does not declare are unknown to

@@ -69,6 +69,12 @@ func (a *Authorizer) registerCallbacks(db *gorm.DB) error {
 	for _, op := range ops {
 		errs = append(errs, op.before.Register("confide:rbac:"+op.name, a.guard(op.name)), op.after.Register("confide:rbac:"+op.name+":done", release))
 	}
+	for name, place := range map[string]place{
+		"query": cb.Query().Before("confide:privacy:query"), "row": cb.Row().Before("confide:privacy:row"),
+		"update": cb.Update().Before("confide:privacy:update"), "delete": cb.Delete().Before("confide:privacy:delete"),
+	} {
+		errs = append(errs, place.Register("confide:rbac:"+name+":asked", a.asked(name)))
+	}
 	// What opens sealed values after a query has statements of its own as well.
 	errs = append(errs, cb.Query().After("gorm:query").Before("confide:privacy:opened").Register("confide:rbac:query:opened", release))
 	for _, err := range errs {

@@ -64,8 +64,8 @@ func (r Right) String() string {
 			names = append(names, n.name)
 		}
 	}
-	if r&^(allRights|ShowOnly) != 0 {
-		names = append(names, fmt.Sprintf("Right(%d)", uint8(r)))
+	if odd := r &^ (allRights | ShowOnly); odd != 0 {
+		names = append(names, fmt.Sprintf("Right(%d)", uint8(odd)))
 	}
 	return strings.Join(names, ",")
 }

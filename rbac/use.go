@@ -64,16 +64,15 @@ func (v *inspection) names(i int, t token) error {
 
 // use asks for the rights that the use at token i needs.
 func (v *inspection) use(i int, u *fieldUse, within *node) error {
-	hidden := refused("the column %s of %s is hidden from the caller, so no condition, order or expression may use it", u.name, u.res.name)
 	if u.hidden {
-		return hidden
+		return hiddenColumn(u)
 	}
 	if v.is(i-1, "AS") {
 		return nil // a name for something else
 	}
 	needs, form := v.needs(i)
 	if u.unseen && form != usedForm {
-		return hidden
+		return hiddenColumn(u)
 	}
 	if form == wholeForm {
 		return v.snap.mayUse(&v.who, u, 0, within)
@@ -87,6 +86,10 @@ func (v *inspection) use(i int, u *fieldUse, within *node) error {
 		}
 	}
 	return nil
+}
+
+func hiddenColumn(u *fieldUse) error {
+	return refused("the column %s of %s is hidden from the caller, so no condition, order or expression may use it", u.name, u.res.name)
 }
 
 // mayConflict asks for the right to match by the columns that an upsert finds its rows by, which MySQL's

@@ -29,6 +29,7 @@ func cells[T any, P interface {
 	for i := range rows {
 		shown[i] = map[string]Cell{}
 		var open []string
+		leaving := views[i].Export()
 		for _, field := range fields {
 			value := P(&rows[i]).Sealed(field)
 			switch {
@@ -41,6 +42,11 @@ func cells[T any, P interface {
 			default:
 				shown[i][field] = Cell{Text: views[i].Text(field).Text, Masked: true, Revealable: views[i].Can("reveal")}
 			}
+		}
+		for _, field := range fields {
+			cell := shown[i][field]
+			cell.exportable = leaving.Level(field) != masking.Hidden
+			shown[i][field] = cell
 		}
 		if len(open) > 0 {
 			key := strings.Join(open, ",")
@@ -67,7 +73,7 @@ func open[T any](ctx context.Context, d *Desk, rows []T, at []int, fields []stri
 	}
 	for n, i := range at {
 		for _, field := range fields {
-			shown[i][field] = Cell{Text: values[n][goName(field)]}
+			shown[i][field] = Cell{Text: values[n][goName(field)], exportable: shown[i][field].exportable}
 		}
 	}
 	return nil

@@ -32,6 +32,8 @@ type Cell struct {
 	Masked     bool   // Text is a mask, the value is longer or different
 	Revealable bool   // the caller may ask to see it with a reason
 	Erased     bool   // the person has been erased, there is nothing to see
+
+	exportable bool
 }
 
 // A Customer is one row of the customers, as the caller may see it.

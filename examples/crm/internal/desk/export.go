@@ -13,7 +13,7 @@ import (
 )
 
 // ExportCustomers writes the customers the caller may see as CSV, masked as on
-// the screen. The log says that it happened before the first row leaves.
+// the screen; a field that may not be exported stays empty. The log says that it happened before the first row leaves.
 func (d *Desk) ExportCustomers(ctx context.Context, w io.Writer) error {
 	if err := d.must(ctx, "export", &book.Customer{TenantID: who.From(ctx).Tenant, OwnerID: who.From(ctx).ID}); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (d *Desk) ExportCustomers(ctx context.Context, w io.Writer) error {
 		for _, c := range page.Customers {
 			record := []string{harmless(c.ID), harmless(c.OwnerID), harmless(c.Country)}
 			for _, f := range CustomerFields() {
-				record = append(record, harmless(c.Cells[f].Text))
+				record = append(record, harmless(c.Cells[f].export()))
 			}
 			if err := out.Write(record); err != nil {
 				return err
@@ -47,6 +47,14 @@ func (d *Desk) ExportCustomers(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
+}
+
+// export returns what of a cell may leave in a file.
+func (c Cell) export() string {
+	if !c.exportable {
+		return ""
+	}
+	return c.Text
 }
 
 // harmless keeps a spreadsheet from taking a cell for a formula (OWASP, CSV

@@ -87,7 +87,10 @@ func Policy() rbac.Policy {
 	}
 	for _, role := range []string{Sales, Manager} {
 		p.Fields = append(p.Fields, customerFields(role)...)
-		p.Fields = append(p.Fields, rbac.FieldRule{Role: role, Resource: "invoice", Field: "*", Level: masking.Full, Reveal: true})
+		p.Fields = append(p.Fields,
+			rbac.FieldRule{Role: role, Resource: "invoice", Field: "*", Level: masking.Full, Reveal: true, Rights: rbac.Match | rbac.Sort},
+			rbac.FieldRule{Role: role, Resource: "invoice", Field: "cents", Level: masking.Full, Reveal: true, Rights: rbac.Aggregate}, // the sum below the list
+		)
 		p.Fields = append(p.Fields,
 			rbac.FieldRule{Role: role, Resource: "document", Field: "*", Level: masking.Full},
 			rbac.FieldRule{Role: role, Resource: "document", Field: "file", Level: masking.Partial, Reveal: true})
@@ -96,7 +99,7 @@ func Policy() rbac.Policy {
 		}
 	}
 	p.Fields = append(p.Fields,
-		rbac.FieldRule{Role: rbac.Everyone, Resource: "user", Field: "*", Level: masking.Full, Reveal: true},
+		rbac.FieldRule{Role: rbac.Everyone, Resource: "user", Field: "*", Level: masking.Full, Reveal: true, Rights: rbac.Match | rbac.Sort},
 		rbac.FieldRule{Role: rbac.Everyone, Resource: "user", Field: "phone", Level: masking.Partial},
 		rbac.FieldRule{Role: rbac.Everyone, Resource: "user", Field: "password", Level: masking.Hidden},
 	)
@@ -104,11 +107,15 @@ func Policy() rbac.Policy {
 }
 
 // customerFields says what a person who works with customers sees of them: names
-// and places in full, what reaches the person masked, to be revealed with a reason.
+// and places in full, what reaches the person masked, to be revealed with a reason
+// and exported as it is shown.
 func customerFields(role string) []rbac.FieldRule {
-	fields := []rbac.FieldRule{{Role: role, Resource: "customer", Field: "*", Level: masking.Full, Reveal: true}}
-	for _, f := range []string{"email", "phone", "fax", "address", "postal_code"} {
-		fields = append(fields, rbac.FieldRule{Role: role, Resource: "customer", Field: f, Level: masking.Partial, Reveal: true})
+	fields := []rbac.FieldRule{{Role: role, Resource: "customer", Field: "*", Level: masking.Full, Reveal: true, Rights: rbac.Match | rbac.Sort | rbac.Export}}
+	for _, f := range []string{"email", "phone", "fax"} { // what a caller reads out or a mail comes from: the search box finds by it
+		fields = append(fields, rbac.FieldRule{Role: role, Resource: "customer", Field: f, Level: masking.Partial, Reveal: true, Rights: rbac.Match | rbac.Export})
+	}
+	for _, f := range []string{"address", "postal_code"} {
+		fields = append(fields, rbac.FieldRule{Role: role, Resource: "customer", Field: f, Level: masking.Partial, Reveal: true, Rights: rbac.Export})
 	}
 	return fields
 }
