@@ -136,7 +136,13 @@ func TestSearchThatLeavesNoTrace(t *testing.T) {
 		"count":  func() error { var n int64; return ann.Model(&Vault{}).Where("phone = ?", "x").Count(&n).Error },
 		"rows":   func() error { _, err := scannedRows(ann.Model(&Vault{}).Where("phone = ?", "x")); return err },
 		"update": func() error { return ann.Model(&Vault{}).Where("phone = ?", "x").Update("nick", "y").Error },
-		"delete": func() error { return ann.Where("phone = ? AND 1 = 0", "x").Delete(&Vault{}).Error },
+		"delete": func() (err error) {
+			_ = db.Transaction(func(tx *gorm.DB) error {
+				err = tx.WithContext(as("ann")).Where("phone = ?", "x").Delete(&Vault{}).Error
+				return errRollback
+			})
+			return err
+		},
 		"join's ON": func() error {
 			return ann.Joins("Vault", new.Where(clause.Eq{Column: clause.Column{Table: "Vault", Name: "phone"}, Value: "x"})).Find(&[]Ticket{}).Error
 		},
