@@ -191,6 +191,7 @@ func (a *Authorizer) Validate(p Policy) error {
 // it. In the transaction of WithTx it commits or rolls back with it, and the caller calls Reload after
 // the commit; otherwise Edit reloads.
 func (a *Authorizer) Edit(ctx context.Context, change func(*Policy) error) error {
+	ctx = a.signed(ctx)
 	p, err := a.cfg.Policies.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("rbac: load policy: %w", err)

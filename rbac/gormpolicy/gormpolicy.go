@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -23,17 +24,45 @@ import (
 	"github.com/confide-go/confide/rbac"
 )
 
-// Store is an rbac.PolicyStore.
-type Store struct{ db *gorm.DB }
+// Config is what a Store needs. DB is required.
+type Config struct {
+	DB *gorm.DB
+	// Record receives each change with its hash; nil keeps the history in the database only.
+	Record Recorder
+	// WithTx puts a transaction that the store itself began into the context for Record: audit.WithTx.
+	WithTx func(ctx context.Context, tx *gorm.DB) context.Context
+	// Now is the clock of the history; nil means time.Now.
+	Now func() time.Time
+}
 
-// Open creates the tables if they are missing. A new store holds the empty policy, version 0, which denies
+// Store is an rbac.PolicyStore and an rbac.PolicyHistory.
+type Store struct {
+	db     *gorm.DB
+	record Recorder
+	withTx func(ctx context.Context, tx *gorm.DB) context.Context
+	now    func() time.Time
+}
+
+// Open is New with nothing but a database.
+func Open(ctx context.Context, db *gorm.DB) (*Store, error) { return New(ctx, Config{DB: db}) }
+
+// New creates the tables if they are missing. A new store holds the empty policy, version 0, which denies
 // everything; fill it with Authorizer.Edit.
-func Open(ctx context.Context, db *gorm.DB) (*Store, error) {
-	db = db.Session(&gorm.Session{NewDB: true, Logger: logger.Discard})
+func New(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.DB == nil {
+		return nil, errors.New("gormpolicy: Config.DB is missing: pass the application's *gorm.DB")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	db := cfg.DB.Session(&gorm.Session{NewDB: true, Logger: logger.Discard})
 	if err := db.WithContext(ctx).AutoMigrate(&version{}, &role{}, &inherit{}, &rule{}, &field{}, &assignment{}); err != nil {
 		return nil, fmt.Errorf("gormpolicy: create tables: %w", err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, record: cfg.Record, withTx: cfg.WithTx, now: cfg.Now}
+	if err := s.openHistory(ctx); err != nil {
+		return nil, err
+	}
 	var n int64
 	if err := db.WithContext(ctx).Model(&version{}).Count(&n).Error; err != nil {
 		return nil, fmt.Errorf("gormpolicy: read version: %w", err)
@@ -55,6 +84,14 @@ func (s *Store) on(ctx context.Context) *gorm.DB {
 		return tx.Session(&gorm.Session{NewDB: true, Logger: logger.Discard}).WithContext(ctx)
 	}
 	return s.db.WithContext(ctx)
+}
+
+// join puts the transaction that the store began into the context; one that was there stays.
+func (s *Store) join(ctx context.Context, tx *gorm.DB) context.Context {
+	if s.withTx == nil || rbac.Tx(ctx) != nil {
+		return ctx
+	}
+	return s.withTx(ctx, tx)
 }
 
 // Version returns the number of changes so far.
@@ -95,12 +132,12 @@ func (s *Store) Load(ctx context.Context) (rbac.Policy, error) {
 // its own.
 func (s *Store) Save(ctx context.Context, p rbac.Policy) (int64, error) {
 	if rbac.Tx(ctx) != nil {
-		return s.save(s.on(ctx), p)
+		return s.save(ctx, s.on(ctx), p)
 	}
 	var next int64
 	err := s.on(ctx).Transaction(func(tx *gorm.DB) error {
 		var err error
-		next, err = s.save(tx, p)
+		next, err = s.save(ctx, tx, p)
 		return err
 	})
 	return next, err
@@ -108,7 +145,7 @@ func (s *Store) Save(ctx context.Context, p rbac.Policy) (int64, error) {
 
 // save takes the version first: whoever does so holds its row until the end of the transaction, so changes
 // queue up instead of mixing.
-func (s *Store) save(tx *gorm.DB, p rbac.Policy) (int64, error) {
+func (s *Store) save(ctx context.Context, tx *gorm.DB, p rbac.Policy) (int64, error) {
 	got := tx.Model(&version{}).Where("id = ? AND version = ?", only, p.Version).Update("version", p.Version+1)
 	if got.Error != nil {
 		return 0, fmt.Errorf("gormpolicy: take the version: %w", got.Error)
@@ -120,8 +157,16 @@ func (s *Store) save(tx *gorm.DB, p rbac.Policy) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
+	before, err := old.policy()
+	if err != nil {
+		return 0, err
+	}
+	before.Version = p.Version
 	if err := old.replace(tx, tablesOf(p)); err != nil {
 		return 0, fmt.Errorf("gormpolicy: save policy: %w", err)
+	}
+	if err := s.remember(ctx, tx, before, p); err != nil {
+		return 0, err
 	}
 	return p.Version + 1, nil
 }
