@@ -40,6 +40,9 @@ type Config struct {
 	Env func(ctx context.Context) (Env, error)
 	// Approvals keeps approvals. Nil: rules cannot need any.
 	Approvals Approvals
+	// MaxStale is how long a policy decides without being confirmed by the store (Watch, Reload). After it
+	// every decision is refused with a *Stale. 0 means for ever.
+	MaxStale time.Duration
 	// Now is the clock of conditions; nil means time.Now.
 	Now func() time.Time
 }
@@ -74,7 +77,8 @@ type Authorizer struct {
 	langs     map[*resource]*language
 	shares    *shareTable // or nil
 	snap      atomic.Pointer[snapshot]
-	zones     sync.Map // time zones by name
+	zones     sync.Map                  // time zones by name
+	confirmed atomic.Pointer[time.Time] // when snap was last known to be the store's
 	db        atomic.Pointer[gorm.DB]
 }
 
@@ -149,8 +153,12 @@ func (a *Authorizer) register(r Resource, attrs map[string]kind) error {
 }
 
 // Reload fetches the policy if its version changed, and swaps it in as a whole. After an error the old
-// policy goes on deciding.
+// policy goes on deciding. Inside the transaction of WithTx it is an error: the policy it sees may roll back.
 func (a *Authorizer) Reload(ctx context.Context) error {
+	if Tx(ctx) != nil {
+		return fmt.Errorf("rbac: Reload inside a transaction: the policy it would fetch may yet roll back; call it after the commit")
+	}
+	asked := a.cfg.now()
 	current := a.snap.Load()
 	if current != nil {
 		v, err := a.cfg.Policies.Version(ctx)
@@ -158,6 +166,7 @@ func (a *Authorizer) Reload(ctx context.Context) error {
 			return fmt.Errorf("rbac: policy version: %w", err)
 		}
 		if v == current.version {
+			a.confirm(asked)
 			return nil
 		}
 	}
@@ -172,7 +181,11 @@ func (a *Authorizer) Reload(ctx context.Context) error {
 	for {
 		// Two reloads may finish in either order: the newer policy stays.
 		current = a.snap.Load()
-		if current != nil && current.version >= next.version || a.snap.CompareAndSwap(current, next) {
+		if current != nil && current.version > next.version {
+			return nil
+		}
+		if a.snap.CompareAndSwap(current, next) {
+			a.confirm(asked)
 			return nil
 		}
 	}

@@ -45,7 +45,11 @@ func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
 // RolesOf returns the names of the caller's roles in the caller's tenant, inherited ones included, in
 // alphabetical order.
 func (a *Authorizer) RolesOf(ctx context.Context) ([]string, error) {
-	who, err := a.asker(ctx, a.snap.Load())
+	s, err := a.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	who, err := a.asker(ctx, s)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,10 @@ import (
 // which record nothing.
 // Where a rule would allow it if the caller brought what it needs, the refusal is a *Required instead.
 func (a *Authorizer) Check(ctx context.Context, action string, row any) error {
-	s := a.snap.Load()
+	s, err := a.current(ctx)
+	if err != nil {
+		return err
+	}
 	res, rv, err := a.rowOf(row)
 	if err != nil {
 		return err

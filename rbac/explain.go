@@ -30,7 +30,10 @@ type NearMiss struct {
 
 // Explain answers what Check would, and says why. It records nothing.
 func (a *Authorizer) Explain(ctx context.Context, action string, row any) (Explanation, error) {
-	s := a.snap.Load()
+	s, err := a.current(ctx)
+	if err != nil {
+		return Explanation{}, err
+	}
 	res, rv, err := a.rowOf(row)
 	if err != nil {
 		return Explanation{}, err

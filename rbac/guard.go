@@ -86,8 +86,10 @@ func (g *guard) prepare() error {
 	if raw || g.res == nil && !g.joinsGuarded() {
 		return nil // the gate still looks for guarded tables in the text
 	}
-	g.snap = g.a.snap.Load()
 	var err error
+	if g.snap, err = g.a.current(stmt.Context); err != nil {
+		return err
+	}
 	if g.who, err = g.a.asker(stmt.Context, g.snap); err != nil {
 		return fmt.Errorf("%w (table %s)", err, g.label())
 	}

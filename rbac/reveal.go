@@ -16,7 +16,10 @@ import (
 // database decides by the rows' ids, in one query; a row that is not there is refused like one that is
 // not the caller's. Where rules would allow it if the caller brought what they need, the refusal is a *Required.
 func (a *Authorizer) MayReveal(ctx context.Context, resource string, rows, fields []string) error {
-	s := a.snap.Load()
+	s, err := a.current(ctx)
+	if err != nil {
+		return err
+	}
 	res := a.resources[resource]
 	db := Tx(ctx)
 	if db == nil {

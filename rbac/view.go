@@ -25,7 +25,10 @@ type View struct {
 // View returns how the caller sees each of the rows: a registered model, a pointer to one, or a slice of
 // either. A row that the caller may not read shows nothing.
 func (a *Authorizer) View(ctx context.Context, rows any) ([]View, error) {
-	s := a.snap.Load()
+	s, err := a.current(ctx)
+	if err != nil {
+		return nil, err
+	}
 	who, err := a.asker(ctx, s)
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ func Layers() []Layer {
 		{Dir: "masking"},
 		{Dir: "privacy", Own: []string{"masking", "internal/durable"}, Outside: []string{tink, gorm, "golang.org/x/text", "golang.org/x/crypto", "google.golang.org/protobuf"}},
 		{Dir: "rbac", Own: []string{"masking"}, Outside: []string{gorm, "cel.dev/cel-go", "cel.dev/expr"}, Files: []string{"engine.go=" + casbin}},
+		{Dir: "rbac/gormpolicy/pglisten", Outside: []string{gorm, "github.com/jackc/pgx/v5"}},
 		{Dir: "audit", Own: []string{"masking", "internal/durable"}, Outside: []string{"golang.org/x/mod/sumdb", gorm}},
 		{Dir: "backup", Own: []string{"internal/durable"}, Outside: []string{tink, "github.com/klauspost/compress/zstd", "google.golang.org/protobuf"}},
 		{Dir: "backup/sqlsource", Own: []string{"backup"}, Outside: []string{"github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/glebarez/go-sqlite"}},

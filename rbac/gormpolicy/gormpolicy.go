@@ -31,6 +31,9 @@ type Config struct {
 	Record Recorder
 	// WithTx puts a transaction that the store itself began into the context for Record: audit.WithTx.
 	WithTx func(ctx context.Context, tx *gorm.DB) context.Context
+	// Notify tells other instances of a new version from inside the transaction that makes it:
+	// pglisten.Notify. Nil leaves it to their polls.
+	Notify func(ctx context.Context, tx *gorm.DB, version int64) error
 	// Now is the clock of the history; nil means time.Now.
 	Now func() time.Time
 }
@@ -40,6 +43,7 @@ type Store struct {
 	db     *gorm.DB
 	record Recorder
 	withTx func(ctx context.Context, tx *gorm.DB) context.Context
+	notify func(ctx context.Context, tx *gorm.DB, version int64) error
 	now    func() time.Time
 }
 
@@ -59,7 +63,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := db.WithContext(ctx).AutoMigrate(&version{}, &role{}, &inherit{}, &rule{}, &field{}, &assignment{}); err != nil {
 		return nil, fmt.Errorf("gormpolicy: create tables: %w", err)
 	}
-	s := &Store{db: db, record: cfg.Record, withTx: cfg.WithTx, now: cfg.Now}
+	s := &Store{db: db, record: cfg.Record, withTx: cfg.WithTx, notify: cfg.Notify, now: cfg.Now}
 	if err := s.openHistory(ctx); err != nil {
 		return nil, err
 	}
@@ -167,6 +171,11 @@ func (s *Store) save(ctx context.Context, tx *gorm.DB, p rbac.Policy) (int64, er
 	}
 	if err := s.remember(ctx, tx, before, p); err != nil {
 		return 0, err
+	}
+	if s.notify != nil {
+		if err := s.notify(ctx, tx, p.Version+1); err != nil {
+			return 0, fmt.Errorf("gormpolicy: notify: %w", err)
+		}
 	}
 	return p.Version + 1, nil
 }
