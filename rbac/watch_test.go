@@ -98,7 +98,9 @@ func TestMaxStaleRefusesEverything(t *testing.T) {
 		"Create": func(ctx context.Context) error {
 			return db.WithContext(ctx).Create(&Customer{ID: "new" + fmt.Sprint(c.now().UnixNano()), Email: fmt.Sprint(c.now().UnixNano()), TenantID: "t1", OwnerID: "ann"}).Error
 		},
-		"Delete": func(ctx context.Context) error { return db.WithContext(ctx).Where("id = 'none'").Delete(&Customer{}).Error },
+		"Delete": func(ctx context.Context) error {
+			return db.WithContext(ctx).Where("id = 'none'").Delete(&Customer{}).Error
+		},
 	}
 	all := func(check func(name string, err error), ctx context.Context) {
 		for name, ask := range ways {
