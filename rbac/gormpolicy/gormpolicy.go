@@ -166,10 +166,15 @@ func (s *Store) save(ctx context.Context, tx *gorm.DB, p rbac.Policy) (int64, er
 		return 0, err
 	}
 	before.Version = p.Version
-	if err := old.replace(tx, tablesOf(p)); err != nil {
+	next := tablesOf(p)
+	if err := old.replace(tx, next); err != nil {
 		return 0, fmt.Errorf("gormpolicy: save policy: %w", err)
 	}
-	if err := s.remember(ctx, tx, before, p); err != nil {
+	after, err := next.policy() // as Load will return it
+	if err != nil {
+		return 0, err
+	}
+	if err := s.remember(ctx, tx, before, after); err != nil {
 		return 0, err
 	}
 	if s.notify != nil {
