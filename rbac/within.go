@@ -12,7 +12,7 @@ import (
 // within(row.dept_path, caller.dept_path) holds where the row's path is the caller's, or lies below it. A
 // path is a chain of names with "/" between them, with or without one at its end: "/1/12" is within "/1"
 // and within "/1/", and not within "/1/1". "/" alone is above every path that begins with "/". The empty
-// path is no path: nothing is known to be within it.
+// path, and one with an empty name at its end ("//"), is no path: nothing is known to be within it.
 
 func (t *translator) within(e ast.Expr, c ast.CallExpr) (*node, error) {
 	l, r, err := t.pair(c.Args()[0], c.Args()[1])
@@ -35,7 +35,8 @@ func (t *translator) within(e ast.Expr, c ast.CallExpr) (*node, error) {
 
 // pathBase takes the separator off the end of a path; ok is false for what is no path.
 func pathBase(path string) (base string, ok bool) {
-	return strings.TrimSuffix(path, "/"), path != "" && utf8.ValidString(path) && !strings.Contains(path, "\x00")
+	base = strings.TrimSuffix(path, "/")
+	return base, path != "" && !strings.HasSuffix(base, "/") && utf8.ValidString(path) && !strings.Contains(path, "\x00")
 }
 
 func (n *node) within(e *env) tri {
