@@ -121,7 +121,7 @@ func (v *inspection) surrounding(at *level) (needs Right) {
 		needs |= Sort
 	case at.open > 0 && v.is(at.open-1, "GROUP"): // WITHIN GROUP (ORDER BY ...) returns a value
 		needs |= Aggregate
-	case at.open > 0 && v.is(at.open-1, "CONFLICT", "USING"):
+	case at.matching(v):
 		needs |= Match
 	}
 	return needs
@@ -129,14 +129,10 @@ func (v *inspection) surrounding(at *level) (needs Right) {
 
 // equated reports whether the column from token start to i is one side of =, <> or IS, or before IN.
 func (v *inspection) equated(start, i int) bool {
-	if at := v.innermost(); at.open > 0 && v.is(at.open-1, "CONFLICT", "USING") {
+	if v.innermost().matching(v) {
 		return true
 	}
-	right := i + 1
-	if v.is(right, "NOT") {
-		right++
-	}
-	after := equality(v.operatorAfter(i)) || v.is(i+1, "IS", "ISNULL", "NOTNULL") || v.is(right, "IN")
+	after := equality(v.operatorAfter(i)) || v.tested(i+1)
 	before := (equality(v.operatorBefore(start)) || v.is(start-1, "IS")) && !(v.innermost().part == assignPart && v.assigns(start-2))
 	switch {
 	case after:
@@ -146,6 +142,29 @@ func (v *inspection) equated(start, i int) bool {
 	}
 	return false
 }
+
+// matching reports whether the level is the target of an upsert, or the columns that two tables share.
+func (l *level) matching(v *inspection) bool {
+	return l.open > 0 && (v.is(l.open-1, "CONFLICT") && v.is(l.open-2, "ON") || v.is(l.open-1, "USING"))
+}
+
+// tested reports whether IN, IS NULL, IS DISTINCT FROM or IS with a value stands at token i.
+func (v *inspection) tested(i int) bool {
+	next := i + 1
+	switch {
+	case v.is(i, "ISNULL", "NOTNULL", "IN"):
+		return true
+	case v.is(i, "NOT"):
+		return v.is(next, "IN")
+	case !v.is(i, "IS"):
+		return false
+	case v.is(next, "NOT"):
+		next++
+	}
+	return v.is(next, "NULL", "DISTINCT", "TRUE", "FALSE", "UNKNOWN") || v.word(next) != "" && !letter(v.word(next)[0])
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
 func equality(op string) bool {
 	if len(op) > 1 {
