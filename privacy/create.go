@@ -16,7 +16,9 @@ type sealing struct {
 	ctx    context.Context
 	tenant string
 	jobs   []*sealJob
-	fresh  bool // the persons are probably new
+	fresh  bool                   // the persons are probably new
+	keys   *tenantKeys            // once run
+	own    map[string]*subjectKey // once run
 }
 
 type sealJob struct {
@@ -24,6 +26,7 @@ type sealJob struct {
 	at     place
 	in     *cell
 	out    *cell
+	value  []byte  // what out holds, if that is not NULL
 	index  []Index // one per field.indexes
 	tokens []Index // if field.search
 	twins  []twin
@@ -61,6 +64,7 @@ func (s *sealing) run(db *gorm.DB) error {
 	if err != nil {
 		return err
 	}
+	s.keys, s.own = keys, own
 	for _, j := range s.jobs {
 		if j.in.state == stateNull {
 			continue
@@ -81,6 +85,9 @@ func (j *sealJob) seal(keys *tenantKeys, key *subjectKey, region string) error {
 		if box, err = key.seal(value, j.at); err != nil {
 			return err
 		}
+	}
+	if j.field.joint {
+		j.value = value
 	}
 	j.out = &cell{state: stateBound, box: box, at: j.at, key: key, plain: j.in.plain}
 	for _, x := range j.field.indexes {
@@ -161,6 +168,9 @@ func (v *Vault) beforeCreate(db *gorm.DB) error {
 	if err := c.sealing.run(session(stmt.Context, db)); err != nil {
 		return err
 	}
+	if err := c.compounds(); err != nil {
+		return err
+	}
 	c.store()
 	rememberTwins(db, c.sealing.jobs)
 	c.sealing.keepTokens(db, m, upsert)
@@ -191,6 +201,8 @@ type creationRow struct {
 	m     map[string]any // instead of rv
 	names map[string]string
 	jobs  []*sealJob
+
+	compounds map[*indexField]Index // that are not NULL
 }
 
 func (c *creation) collect() error {
@@ -390,6 +402,14 @@ func (c *creation) omitAbsent() error {
 			}
 		}
 	}
+	for _, x := range c.m.compounds {
+		switch {
+		case !c.writes(x):
+			omits = append(omits, x.column)
+		case len(selects) > 0:
+			selects = append(selects, x.column)
+		}
+	}
 	c.stmt.Omits, c.stmt.Selects = omits, selects
 	return nil
 }
@@ -401,7 +421,7 @@ func (c *creation) store() {
 		if row.m == nil {
 			for _, x := range c.m.indexes {
 				// Whatever the program put there, an index is ours.
-				if c.written[x.of.column] && !isZeroIndex(ctx, x, row.rv) {
+				if c.writes(x) && !isZeroIndex(ctx, x, row.rv) {
 					_ = x.field.Set(ctx, row.rv, Index(nil))
 				}
 			}
@@ -418,6 +438,13 @@ func (c *creation) store() {
 				} else {
 					x.field.ReflectValueOf(ctx, row.rv).SetBytes(j.index[i])
 				}
+			}
+		}
+		for x, idx := range row.compounds {
+			if row.m != nil {
+				row.m[x.column] = idx
+			} else {
+				x.field.ReflectValueOf(ctx, row.rv).SetBytes(idx)
 			}
 		}
 	}

@@ -46,6 +46,9 @@
 //	                               moved unnoticed between rows of one person, in the same field
 //	privacy:"of=…,match=last4"     an index of a part: last and prefix with a number, first, domain
 //	privacy:"of=…,bits=12"         a truncated index, in which different values share a cell: it shows less
+//	privacy:"of=Name+Birth,norm=name+exact"  a compound index of two or three sealed fields of the row, NULL if one
+//	                               of them is; it answers only statements that give all of them for equality, joined
+//	                               by AND alone; may be unique, and may have bits=
 //	privacy:"search=name"          on a sealed name: the words of it can be searched, see Match
 //	privacy:"open=reason"          not sealed although its name looks personal; for MustCover
 //	privacy:"tenant"               the column that names the row's tenant; it must match the context's

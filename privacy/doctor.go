@@ -187,9 +187,11 @@ func (d *examination) examine(ctx context.Context, rows []rawRow) error {
 		return err
 	}
 	for _, r := range rows {
+		key, values := keys[d.m.kind+":"+r.subject], map[*sealedField][]byte{}
 		for i, f := range d.m.sealed {
-			d.cell(r, f, r.cells[i], tenantKeys, keys[d.m.kind+":"+r.subject])
+			d.cell(r, f, r.cells[i], tenantKeys, key, values)
 		}
+		d.compounds(r, values, tenantKeys, key != nil && !key.stored.Erased.IsZero())
 	}
 	return d.checkTokens(ctx, tenantKeys)
 }
@@ -198,7 +200,7 @@ func (d *examination) add(kind, column string, r rawRow, detail string) {
 	d.out = append(d.out, Finding{kind, d.m.table, column, joinRowID(r.keys), detail})
 }
 
-func (d *examination) cell(r rawRow, f *sealedField, box []byte, tk *tenantKeys, key *subjectKey) {
+func (d *examination) cell(r rawRow, f *sealedField, box []byte, tk *tenantKeys, key *subjectKey, values map[*sealedField][]byte) {
 	at := place{vault: d.v, field: f, tenant: d.tenant, row: joinRowID(r.keys), subject: d.m.kind + ":" + r.subject}
 	erased := key != nil && !key.stored.Erased.IsZero()
 	var value []byte
@@ -213,6 +215,7 @@ func (d *examination) cell(r rawRow, f *sealedField, box []byte, tk *tenantKeys,
 			d.add(findUnreadable, f.column, r, "it does not open where it stands: damaged, moved, or its key is gone; restore it from a backup")
 		} else {
 			opened = true
+			values[f] = value
 			d.value(r, f, box, value)
 		}
 	}

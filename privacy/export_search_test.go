@@ -1,6 +1,9 @@
 package privacy
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // Part computes the cell of an index with match= and bits=.
 func (s *Stack) Part(ctx context.Context, tenant, field, norm, match, region, value string, bits int) (Index, error) {
@@ -30,6 +33,44 @@ func (s *Stack) Token(ctx context.Context, tenant, field, text string) (Index, e
 		return nil, err
 	}
 	return all[0].(Index), nil
+}
+
+// Compound computes a compound index. Fields, normalisers and values have + between them.
+func (s *Stack) Compound(ctx context.Context, tenant, field, norm, region, value string, bits int) (Index, error) {
+	keys, err := s.ring.tenantKeys(ctx, nil, tenant, false)
+	if err != nil {
+		return nil, err
+	}
+	x, values, err := compoundFor(field, norm, value, bits)
+	if err != nil {
+		return nil, err
+	}
+	return keys.blindParts(tenant, x, region, values)
+}
+
+// CompoundInput returns what the index key is applied to.
+func CompoundInput(tenant, field, norm, region, value string, bits int) []byte {
+	x, values, err := compoundFor(field, norm, value, bits)
+	if err != nil {
+		return nil
+	}
+	return x.inputOf(tenant, x.forms(region, values))
+}
+
+func compoundFor(field, norm, value string, bits int) (*indexField, [][]byte, error) {
+	x := &indexField{bits: bits}
+	var values [][]byte
+	norms, texts := strings.Split(norm, "+"), strings.Split(value, "+")
+	for i, f := range strings.Split(field, "+") {
+		n, err := findNormaliser(norms[i])
+		if err != nil {
+			return nil, nil, err
+		}
+		x.parts = append(x.parts, part{&sealedField{logical: f}, n})
+		values = append(values, []byte(texts[i]))
+	}
+	x.of = x.parts[0].of
+	return x, values, nil
 }
 
 // NameTokens returns the texts behind the tokens of a name.

@@ -20,6 +20,9 @@ type lookup struct {
 
 // plan says how a value is looked up in a field, or which tag is missing.
 func (s *scope) plan(f *sealedField, v any) (lookup, error) {
+	if j, ok := v.(*joint); ok {
+		return s.planJoint(f, j)
+	}
 	c, ok := cellOf(v)
 	switch {
 	case !ok:
@@ -53,7 +56,7 @@ func (s *scope) planWhole(f *sealedField, c *cell) (lookup, error) {
 		return lookup{}, refuse(f.logical, "is an instant, and instants have no blind index", "keep its day in a privacy.Date and search for that")
 	}
 	if x == nil {
-		return lookup{}, refuse(f.logical, "has no blind index, so it cannot be searched", "declare one beside it: "+indexTag(f, "exact", ""))
+		return lookup{}, f.alone()
 	}
 	cells, err := s.tenant.of(x, c)
 	if err != nil || x.bits == 0 {

@@ -59,7 +59,7 @@ func (m *maze) seed() {
 func (m *maze) wipe() {
 	pool, err := m.db.DB.DB()
 	require.NoError(m.t, err)
-	for _, table := range []string{"customers", "invoices", "plains", "people", "patients", "confide_tokens", "confide_subject_keys"} {
+	for _, table := range []string{"customers", "invoices", "plains", "people", "patients", "pupils", "confide_tokens", "confide_subject_keys"} {
 		_, err := pool.Exec("DELETE FROM " + table)
 		require.NoError(m.t, err)
 	}
@@ -70,7 +70,7 @@ func (m *maze) dump() string {
 	pool, err := m.db.DB.DB()
 	require.NoError(m.t, err)
 	var all bytes.Buffer
-	for _, table := range []string{"customers", "invoices", "plains", "people", "patients", "confide_tokens", "confide_subject_keys", "confide_tenant_keys"} {
+	for _, table := range []string{"customers", "invoices", "plains", "people", "patients", "pupils", "confide_tokens", "confide_subject_keys", "confide_tenant_keys"} {
 		rows, err := pool.Query("SELECT * FROM " + table)
 		require.NoError(m.t, err)
 		columns, err := rows.Columns()
@@ -146,12 +146,12 @@ func (l *sqlLog) take() string {
 }
 
 func TestMatrix(t *testing.T) {
-	all := slices.Concat(writePaths(), readPaths(), searchPaths(), refusedPaths(), typePaths(), partPaths())
+	all := slices.Concat(writePaths(), readPaths(), searchPaths(), refusedPaths(), typePaths(), partPaths(), compoundPaths())
 	results := map[string]map[string]string{}
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		db, heard := tapped(t, db)
 		h := peopleHouse(t, db)
-		require.NoError(t, h.vault.Migrate(h.ctx, db.DB, &Patient{}))
+		require.NoError(t, h.vault.Migrate(h.ctx, db.DB, &Patient{}, &Pupil{}))
 		if db.Engine == testdb.SQLite {
 			pool, err := db.DB.DB()
 			require.NoError(t, err)

@@ -16,19 +16,20 @@ import (
 
 // A model is what the tags of one Go type say.
 type model struct {
-	typ      reflect.Type
-	schema   *schema.Schema
-	table    string
-	resource string
-	pk       []*schema.Field
-	subject  *schema.Field // whose data: its value is the id behind kind
-	kind     string
-	tenant   *schema.Field // optional: the column that names the row's tenant
-	anyRow   bool          // bind=column: the values are not bound to their row
-	sealed   []*sealedField
-	indexes  []*indexField
-	cells    map[string]*sealedField // by lower-case column
-	blind    map[string]*indexField  // by lower-case column
+	typ       reflect.Type
+	schema    *schema.Schema
+	table     string
+	resource  string
+	pk        []*schema.Field
+	subject   *schema.Field // whose data: its value is the id behind kind
+	kind      string
+	tenant    *schema.Field // optional: the column that names the row's tenant
+	anyRow    bool          // bind=column: the values are not bound to their row
+	sealed    []*sealedField
+	indexes   []*indexField // compounds among them
+	compounds []*indexField
+	cells     map[string]*sealedField // by lower-case column
+	blind     map[string]*indexField  // by lower-case column
 }
 
 type sealedField struct {
@@ -42,6 +43,7 @@ type sealedField struct {
 	pad     int // 0: not padded
 	indexes []*indexField
 	search  bool // has tokens
+	joint   bool // part of a compound index
 }
 
 type indexField struct {
@@ -51,6 +53,7 @@ type indexField struct {
 	norm   normaliser
 	match  matcher // the part of the value that is indexed
 	bits   int     // width of a truncated index; 0: all
+	parts  []part  // of a compound index, the first of them of and norm
 }
 
 // A registry holds the models a vault knows. It is copied when it changes.
@@ -69,6 +72,9 @@ func (r *registry) with(m *model) (*registry, error) {
 			} else if o.search != f.search {
 				return nil, refuse(f.logical, "another model of table "+m.table+" searches this column differently", "give both the same search=")
 			}
+		}
+		if err := m.sameCompounds(old); err != nil {
+			return nil, err
 		}
 	}
 	for _, o := range r.all {
@@ -223,13 +229,11 @@ func (m *model) addSealed(f *schema.Field, tag map[string]string) error {
 
 func (m *model) addIndex(f *schema.Field) error {
 	tag := tagParts(f)
-	x := &indexField{field: f, column: f.DBName}
-	for _, s := range m.sealed {
-		if s.field.Name == tag["of"] && slices.Equal(s.field.BindNames[:len(s.field.BindNames)-1], f.BindNames[:len(f.BindNames)-1]) {
-			x.of = s
-		}
+	if strings.Contains(tag["of"], "+") {
+		return m.addCompound(f, tag)
 	}
-	if x.of == nil {
+	x := &indexField{field: f, column: f.DBName}
+	if x.of = m.besides(f, tag["of"]); x.of == nil {
 		return m.fail(f, fmt.Sprintf("of=%s names no sealed field beside it", tag["of"]), `write privacy:"of=Phone,norm=phone"`)
 	}
 	n, err := findNormaliser(tag["norm"])

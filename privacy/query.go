@@ -75,7 +75,7 @@ func (s *scope) conditions() error {
 	st := s.stmt
 	if c, ok := st.Clauses["WHERE"]; ok && c.Expression != nil {
 		s.push(c.Expression)
-		e, err := s.expr(c.Expression, s.main)
+		e, err := s.expr(s.joints(c.Expression), s.main)
 		if err != nil {
 			return err
 		}

@@ -175,6 +175,11 @@ func (r *rotator) sealHere(ctx context.Context, tx *gorm.DB, w *tableWalk, row t
 			return false, err
 		}
 	}
+	if at.field.joint {
+		if err := r.compoundsHere(ctx, &here, row, keys, own[at.subject]); err != nil {
+			return false, err
+		}
+	}
 	if !at.field.search {
 		return true, nil
 	}

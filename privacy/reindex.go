@@ -48,17 +48,21 @@ func (v *Vault) Reindex(ctx context.Context, db *gorm.DB, opt RotateOptions) (Ro
 	return r.report, nil
 }
 
-// indexColumns lists the columns that reindexRow reads: each indexed or searched field, and its indexes.
+// indexColumns lists the columns that reindexRow reads: each indexed or searched field, and its
+// indexes, and at the end the compound indexes.
 func indexColumns(m *model) []string {
 	var out []string
 	for _, f := range m.sealed {
-		if len(f.indexes) == 0 && !f.search {
+		if len(f.indexes) == 0 && !f.search && !f.joint {
 			continue
 		}
 		out = append(out, f.column)
 		for _, x := range f.indexes {
 			out = append(out, x.column)
 		}
+	}
+	for _, x := range m.compounds {
+		out = append(out, x.column)
 	}
 	return out
 }

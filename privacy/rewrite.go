@@ -110,7 +110,11 @@ func (s *scope) expr(e clause.Expression, current *model) (clause.Expression, er
 		return clause.Where{Exprs: exprs}, err
 	case clause.Expr:
 		text, vars, err := s.text(x.SQL, x.Vars, current, mayRewrite)
-		return clause.Expr{SQL: text, Vars: vars, WithoutParentheses: x.WithoutParentheses}, err
+		out := clause.Expr{SQL: text, Vars: vars, WithoutParentheses: x.WithoutParentheses}
+		if original, joined := originalText(x); joined {
+			return rewritten{lookup: jointText{out}, original: original}, err
+		}
+		return out, err
 	case clause.NamedExpr:
 		_, _, err := s.text(x.SQL, x.Vars, current, checkOnly)
 		return e, err
@@ -204,6 +208,9 @@ func (s *scope) compare(e clause.Expression, col, value any, negate bool, curren
 	}
 	if !ok {
 		return e, s.operand(value, current)
+	}
+	if j, ok := value.(*joint); ok {
+		e = clause.Eq{Column: col, Value: j.value}
 	}
 	if err := hit.usable(); err != nil {
 		return nil, err

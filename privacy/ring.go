@@ -141,10 +141,15 @@ func (r *keyRing) unwrapNow(ctx context.Context, tenant string, stored []StoredK
 
 // blind returns the index of a value under the newest index key.
 func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []byte) (Index, error) {
+	return k.newest(x, x.input(tenant, x.form(string(value), region)))
+}
+
+// newest applies the newest index key.
+func (k *tenantKeys) newest(x *indexField, input []byte) (Index, error) {
 	if k.dead.Load() {
 		return nil, errForgotten
 	}
-	sum, err := k.index.ComputePrimaryPRF(x.input(tenant, x.form(string(value), region)), indexSize-1)
+	sum, err := k.index.ComputePrimaryPRF(input, indexSize-1)
 	if err != nil {
 		return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
 	}
@@ -154,19 +159,29 @@ func (k *tenantKeys) blind(tenant string, x *indexField, region string, value []
 // blindAll returns the indexes that rows with one of these normal forms may have under any index key, so
 // that rows indexed before a rotation are still found.
 func (k *tenantKeys) blindAll(tenant string, x *indexField, forms []string) ([]Index, error) {
+	var out []Index
+	for _, form := range forms {
+		some, err := k.any(x, x.input(tenant, form))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// any applies all index keys.
+func (k *tenantKeys) any(x *indexField, input []byte) ([]Index, error) {
 	if k.dead.Load() {
 		return nil, errForgotten
 	}
 	var out []Index
-	for _, form := range forms {
-		input := x.input(tenant, form)
-		for _, p := range k.index.PRFs {
-			sum, err := p.ComputePRF(input, indexSize-1)
-			if err != nil {
-				return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
-			}
-			out = append(out, x.cell(sum))
+	for _, p := range k.index.PRFs {
+		sum, err := p.ComputePRF(input, indexSize-1)
+		if err != nil {
+			return nil, fmt.Errorf("privacy: index of %s: %w", x.of.logical, err)
 		}
+		out = append(out, x.cell(sum))
 	}
 	return out, nil
 }

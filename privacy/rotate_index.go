@@ -38,14 +38,15 @@ func (r *rotator) reindex(ctx context.Context, set *tenantSet) error {
 }
 
 func (r *rotator) reindexRow(ctx context.Context, w *tableWalk, row tableRow, p *person, keys *tenantKeys, all bool) error {
-	values := row.values
+	values, boxes := row.values, map[*sealedField][]byte{}
 	for _, f := range w.m.sealed {
 		n := len(f.indexes)
-		if n == 0 && !f.search {
+		if n == 0 && !f.search && !f.joint {
 			continue
 		}
 		box, stored := values[0], values[1:1+n]
 		values = values[1+n:]
+		boxes[f] = box
 		if f.search {
 			searched := box
 			if p != nil && p.erased() {
@@ -86,7 +87,7 @@ func (r *rotator) reindexRow(ctx context.Context, w *tableWalk, row tableRow, p 
 			r.report.Left++
 		}
 	}
-	return nil
+	return r.reindexCompounds(ctx, w, row, p, keys, boxes, values, all)
 }
 
 // newIndexes returns what has to change for a value's indexes to be those of the primary key.
@@ -98,7 +99,7 @@ func (r *rotator) newIndexes(f *sealedField, row tableRow, p *person, keys *tena
 	if err != nil {
 		return nil, err
 	}
-	s := &swap{row: row, same: f.column, sameAs: box}
+	s := &swap{row: row, same: []string{f.column}, sameAs: [][]byte{box}}
 	for i, x := range f.indexes {
 		want, err := keys.blind(r.tenant, x, r.v.cfg.Region, value)
 		if err != nil {

@@ -90,8 +90,8 @@ type swap struct {
 	row      tableRow
 	columns  []string // that change
 	was, now [][]byte
-	same     string // a column that has to be what it was, too
-	sameAs   []byte
+	same     []string // columns that have to be what they were, too
+	sameAs   [][]byte
 }
 
 func (w *tableWalk) swap(ctx context.Context, s swap) (bool, error) {
@@ -111,8 +111,8 @@ func (w *tableWalk) swap(ctx context.Context, s swap) (bool, error) {
 		set, vars = append(set, w.c.quote(column)+" = ?"), append(vars, s.now[i])
 		must(column, s.was[i])
 	}
-	if s.same != "" {
-		must(s.same, s.sameAs)
+	for i, column := range s.same {
+		must(column, s.sameAs[i])
 	}
 	text := "UPDATE " + w.c.quote(w.m.table) + " SET " + strings.Join(set, ", ") + " WHERE " + strings.Join(where, " AND ")
 	var n int64

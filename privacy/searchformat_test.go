@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -17,8 +18,9 @@ import (
 
 var appendSearch = flag.Bool("append-search-vectors", false, "write testdata/search_vectors.json where there is none; never needed again")
 
-// partHex is a frozen cell of an index of a part or bucket, or of a search token (Match is "token"). They are
-// made with the keys of the first generation of vectors.json.
+// partHex is a frozen cell of an index of a part or bucket, or of a search token (Match is "token"). They are made
+// with the keys of the first generation of vectors.json. Of a compound index Field, Norm and Value are the parts
+// with + between them.
 type partHex struct {
 	Tenant, Field, Norm, Match string
 	Bits                       int
@@ -36,9 +38,12 @@ func TestFrozenSearchVectors(t *testing.T) {
 	compute := func(p partHex) string {
 		var x privacy.Index
 		var err error
-		if p.Match == "token" {
+		switch p.Match {
+		case "token":
 			x, err = s.Token(t.Context(), p.Tenant, p.Field, p.Value)
-		} else {
+		case "compound":
+			x, err = s.Compound(t.Context(), p.Tenant, p.Field, p.Norm, p.Region, p.Value, p.Bits)
+		default:
 			x, err = s.Part(t.Context(), p.Tenant, p.Field, p.Norm, p.Match, p.Region, p.Value, p.Bits)
 		}
 		require.NoError(t, err)
@@ -69,7 +74,7 @@ func TestFrozenSearchVectors(t *testing.T) {
 	require.NoError(t, err)
 	var list []partHex
 	require.NoError(t, json.Unmarshal(text, &list))
-	require.GreaterOrEqual(t, len(list), 10)
+	require.GreaterOrEqual(t, len(list), 14)
 	for _, p := range list {
 		require.Equal(t, p.Cell, compute(p), "%s %s %d", p.Field, p.Match, p.Bits)
 	}
@@ -121,6 +126,55 @@ func TestEveryKindOfIndexIsADomainOfItsOwn(t *testing.T) {
 			note(x, err, "token "+field+value)
 		}
 	}
+}
+
+// A compound index of the values ab and c is not one of a and bc, of other fields or another order, nor any
+// index of one of them.
+func TestCompoundIndexesAreADomainOfTheirOwn(t *testing.T) {
+	text, err := os.ReadFile("testdata/vectors.json")
+	require.NoError(t, err)
+	var all []generation
+	require.NoError(t, json.Unmarshal(text, &all))
+	s := stackOf(t, all[0])
+	seen := map[string]string{}
+	for _, c := range []struct {
+		tenant, field, norm, value string
+		bits                       int
+	}{
+		{"main", "c.a+c.b", "exact+exact", "ab+c", 0}, {"main", "c.a+c.b", "exact+exact", "a+bc", 0}, {"main", "c.b+c.a", "exact+exact", "ab+c", 0},
+		{"main", "c.a+c.b", "text+exact", "ab+c", 0}, {"租户", "c.a+c.b", "exact+exact", "ab+c", 0}, {"main", "c.a+c.b", "exact+exact", "ab+c", 64},
+		{"main", "c.a+c.b+c.c", "exact+exact+exact", "ab+c+", 0}, {"main", "c.a+c.b+c.c", "exact+exact+exact", "ab++c", 0},
+	} {
+		x, err := s.Compound(t.Context(), c.tenant, c.field, c.norm, "", c.value, c.bits)
+		require.NoError(t, err)
+		what := fmt.Sprint(c)
+		for _, other := range []func() (privacy.Index, error){
+			func() (privacy.Index, error) { return s.Index(t.Context(), "main", "c.a", "exact", "", "ab") },
+			func() (privacy.Index, error) {
+				return s.Part(t.Context(), "main", "c.a", "exact", "last2", "", "ab", 0)
+			},
+		} {
+			o, err := other()
+			require.NoError(t, err)
+			require.NotEqual(t, o[1:9], x[len(x)-8:])
+			require.NotEqual(t, o[1:9], x[1:9])
+		}
+		key := string(x[len(x)-8:])
+		if x[0] == 0xC1 {
+			key = string(x[1:9])
+		}
+		require.Empty(t, seen[key], what)
+		seen[key] = what
+	}
+}
+
+// The input of the key, byte for byte as FORMAT.md says.
+func TestCompoundIndexInput(t *testing.T) {
+	want := "\x01"
+	for _, part := range []string{"confide.index.compound", "main", "0", "c.a", "name/1", "王小明", "c.b", "exact/1", "1990-02-01"} {
+		want += string([]byte{0, 0, 0, byte(len(part))}) + part
+	}
+	require.Equal(t, want, string(privacy.CompoundInput("main", "c.a+c.b", "name+exact", "", "王 小明+1990-02-01", 0)))
 }
 
 func TestBucketCellsHoldNoMoreThanTheirBits(t *testing.T) {

@@ -21,6 +21,8 @@ type update struct {
 	set     clause.Set
 	row     string           // the row that the model or the new values name, as they were given
 	jobs    map[int]*sealJob // by position in set
+
+	compounds map[*indexField]Index // those of which a part is assigned
 }
 
 // beforeUpdate seals what an UPDATE assigns. Struct, map, column and clause.Set all end as a list of
@@ -146,6 +148,9 @@ func (u *update) run(db *gorm.DB) error {
 		}
 	}
 	if err := u.sealing.run(session(u.stmt.Context, db)); err != nil {
+		return err
+	}
+	if err := u.makeCompounds(db, row, person); err != nil {
 		return err
 	}
 	rememberTwins(db, u.sealing.jobs)
@@ -333,6 +338,15 @@ func (u *update) store() {
 			extra = append(extra, clause.Assignment{Column: clause.Column{Name: x.column}, Value: value})
 		}
 	}
+	for _, x := range u.m.compounds {
+		if idx, ok := u.compounds[x]; ok {
+			var value any
+			if idx != nil {
+				value = idx
+			}
+			extra = append(extra, clause.Assignment{Column: clause.Column{Name: x.column}, Value: value})
+		}
+	}
 	// Where all values were absent the list is empty, and GORM assigns the key to itself. Without a SET it would
 	// collect the values again, and store NULL.
 	u.stmt.Clauses["SET"] = clause.Clause{Name: "SET", Expression: append(u.set, extra...)}
@@ -347,6 +361,9 @@ func (u *update) remember(f *sealedField, j *sealJob) {
 		f.set(ctx, rv, j.out)
 		for n, x := range f.indexes {
 			_ = x.field.Set(ctx, rv, j.index[n])
+		}
+		for x, idx := range u.compounds {
+			_ = x.field.Set(ctx, rv, idx)
 		}
 	}
 	put(u.stmt.ReflectValue)

@@ -135,18 +135,54 @@ func (c *creation) guards(on clause.OnConflict) (clause.Set, error) {
 			}
 		}
 	}
+	for _, x := range c.m.compounds {
+		if a, ok := c.guardCompound(x, touched); ok {
+			first = append(first, a)
+		}
+	}
 	return append(first, rest...), nil
+}
+
+// guardCompound assigns a compound index whose parts are all assigned. Of a row that keeps a part the database
+// cannot know the index: it is NULL if a part is, and otherwise the CHECK constraint refuses the statement.
+func (c *creation) guardCompound(x *indexField, touched map[string]bool) (clause.Assignment, bool) {
+	var sql []string
+	var vars []any
+	kept := 0
+	for _, p := range x.parts {
+		sql = append(sql, "? IS NULL")
+		if touched[p.of.column] {
+			vars = append(vars, c.given(p.of.column))
+		} else {
+			kept++
+			vars = append(vars, clause.Column{Table: c.stmt.Table, Name: p.of.column})
+		}
+	}
+	a := clause.AssignmentColumns([]string{x.column})[0]
+	if kept > 0 {
+		a.Value = clause.Expr{SQL: "CASE WHEN " + strings.Join(sql, " OR ") + " THEN NULL ELSE " + c.badCell() + " END", Vars: vars}
+	}
+	return a, kept < len(x.parts)
+}
+
+// given is a column of the row that was to be inserted.
+func (c *creation) given(name string) any {
+	if c.stmt.Dialector.Name() == "mysql" {
+		return clause.Expr{SQL: "VALUES(?)", Vars: []any{clause.Column{Name: name}}}
+	}
+	return clause.Column{Table: "excluded", Name: name}
+}
+
+// badCell is a byte that the CHECK constraints refuse.
+func (c *creation) badCell() string {
+	if c.stmt.Dialector.Name() == "postgres" {
+		return `'\x00'::bytea`
+	}
+	return "x'00'"
 }
 
 // guard assigns the new value, or keeps the old one, if the row is the one it is sealed for.
 func (c *creation) guard(f *sealedField, renew bool) clause.Assignment {
-	mysql := c.stmt.Dialector.Name() == "mysql"
-	given := func(name string) any {
-		if mysql {
-			return clause.Expr{SQL: "VALUES(?)", Vars: []any{clause.Column{Name: name}}}
-		}
-		return clause.Column{Table: "excluded", Name: name}
-	}
 	stored := func(name string) any { return clause.Column{Table: c.stmt.Table, Name: name} }
 	same := map[string]bool{}
 	var sql []string
@@ -159,20 +195,16 @@ func (c *creation) guard(f *sealedField, renew bool) clause.Assignment {
 		if !same[k.DBName] {
 			same[k.DBName] = true
 			sql = append(sql, "? = ?")
-			vars = append(vars, stored(k.DBName), given(k.DBName))
+			vars = append(vars, stored(k.DBName), c.given(k.DBName))
 		}
 	}
 	value := stored(f.column)
 	if renew {
-		value = given(f.column)
-	}
-	bad := "x'00'"
-	if c.stmt.Dialector.Name() == "postgres" {
-		bad = `'\x00'::bytea`
+		value = c.given(f.column)
 	}
 	return clause.Assignment{
 		Column: clause.Column{Name: f.column},
-		Value:  clause.Expr{SQL: "CASE WHEN " + strings.Join(sql, " AND ") + " THEN ? ELSE " + bad + " END", Vars: append(vars, value)},
+		Value:  clause.Expr{SQL: "CASE WHEN " + strings.Join(sql, " AND ") + " THEN ? ELSE " + c.badCell() + " END", Vars: append(vars, value)},
 	}
 }
 
