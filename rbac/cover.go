@@ -3,6 +3,7 @@ package rbac
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -33,3 +34,6 @@ func (a *Authorizer) MustCover(ctx context.Context, db *gorm.DB) error {
 	slices.Sort(forgotten)
 	return fmt.Errorf("rbac: nobody guards %s: add each to Config.Resources, or to Config.Unguarded if everybody may read and change it", strings.Join(forgotten, ", "))
 }
+
+// Tables lists the guarded tables, sorted.
+func (a *Authorizer) Tables() []string { return slices.Sorted(maps.Keys(a.tables)) }

@@ -7,6 +7,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/callbacks"
 	"gorm.io/gorm/clause"
+
+	"github.com/confide-go/confide/rbac/internal/passage"
 )
 
 // prepareCreate checks every new row against the create rule before anything is written. A value that only
@@ -124,7 +126,7 @@ func (g *guard) rowValues(values clause.Values, row []any) (vals []value, unsure
 func (g *guard) bare() *gorm.Statement {
 	stmt := g.db.Statement
 	return &gorm.Statement{
-		DB: g.db, Context: stmt.Context, ConnPool: g.inner, Table: stmt.Table, TableExpr: stmt.TableExpr,
+		DB: g.db, Context: passage.With(stmt.Context, ""), ConnPool: g.inner, Table: stmt.Table, TableExpr: stmt.TableExpr,
 		Schema: stmt.Schema, Clauses: map[string]clause.Clause{},
 	}
 }

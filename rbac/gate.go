@@ -5,6 +5,8 @@ import (
 	"database/sql"
 
 	"gorm.io/gorm"
+
+	"github.com/confide-go/confide/rbac/internal/passage"
 )
 
 // gate is the connection a guarded statement is executed on. It reads the SQL as it is about to run, so
@@ -46,7 +48,7 @@ func (g *gate) ExecContext(ctx context.Context, query string, args ...any) (sql.
 	if err := g.guard.pass(query); err != nil {
 		return nil, err
 	}
-	return g.ConnPool.ExecContext(ctx, query, args...)
+	return g.ConnPool.ExecContext(g.guard.passed(ctx), query, args...)
 }
 
 // QueryContext runs a query that the guard lets pass.
@@ -54,7 +56,7 @@ func (g *gate) QueryContext(ctx context.Context, query string, args ...any) (*sq
 	if err := g.guard.pass(query); err != nil {
 		return nil, err
 	}
-	return g.ConnPool.QueryContext(ctx, query, args...)
+	return g.ConnPool.QueryContext(g.guard.passed(ctx), query, args...)
 }
 
 // QueryRowContext runs a query that the guard lets pass; the row holds the error of one that it does not.
@@ -62,7 +64,7 @@ func (g *gate) QueryRowContext(ctx context.Context, query string, args ...any) *
 	if err := g.guard.pass(query); err != nil {
 		ctx = refusedContext{ctx, err}
 	}
-	return g.ConnPool.QueryRowContext(ctx, query, args...)
+	return g.ConnPool.QueryRowContext(g.guard.passed(ctx), query, args...)
 }
 
 // refusedContext is over before it began: database/sql returns its error without asking the database.
@@ -77,6 +79,17 @@ func (c refusedContext) Done() <-chan struct{} {
 	done := make(chan struct{})
 	close(done)
 	return done
+}
+
+// passed tells those who watch the connection that the statement came through the guard.
+func (g *guard) passed(ctx context.Context) context.Context {
+	if g.op == "system" {
+		return passage.With(ctx, systemOf(g.db.Statement.Context).reason)
+	}
+	if g.res == nil && len(g.joins) == 0 {
+		return ctx
+	}
+	return passage.With(ctx, "")
 }
 
 // pass is the last look.

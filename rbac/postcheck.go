@@ -5,6 +5,8 @@ import (
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/confide-go/confide/rbac/internal/passage"
 )
 
 // postCheck makes sure that the rows a write touched are still inside the caller's scope with their new
@@ -78,7 +80,7 @@ func (c *postCheck) before() error {
 	if _, ok := c.inner.(gorm.TxCommitter); !ok {
 		return refused("this write to %s must be checked afterwards, so it needs a transaction: do not set SkipDefaultTransaction", c.res.table)
 	}
-	ctx := c.db.Statement.Context
+	ctx := passage.With(c.db.Statement.Context, "")
 	if c.choose != nil {
 		rows, err := c.inner.QueryContext(ctx, c.choose.SQL.String(), c.choose.Vars...)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"cel.dev/cel-go/common/types"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
+
+	"github.com/confide-go/confide/rbac/internal/passage"
 )
 
 func (t *translator) shared(e ast.Expr, c ast.CallExpr) (*node, error) {
@@ -161,7 +163,7 @@ func (l *shareLookup) load(e *env, res *resource, keys []value) error {
 			l.known[shareKey{res, key.i, key.s}] = nil
 			of.list = append(of.list, operand{kind: key.kind, val: key})
 		}
-		stmt := &gorm.Statement{DB: db, Context: l.ctx, ConnPool: pool, Table: t.res.table, Clauses: map[string]clause.Clause{}}
+		stmt := &gorm.Statement{DB: db, Context: passage.With(l.ctx, ""), ConnPool: pool, Table: t.res.table, Clauses: map[string]clause.Clause{}}
 		if err := l.fetch(stmt, res, all(of, cond)); err != nil {
 			l.known = nil
 			return fmt.Errorf("rbac: shares of %s: %w", res.name, err)
