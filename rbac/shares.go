@@ -138,9 +138,15 @@ func (t *shareTable) condition(res *resource, right string) *node {
 		if who.kind == texts {
 			n.op = opIn
 		}
+		if who.from != fromID { // a caller's id is never empty, an attribute may be
+			n = all(n, negate(is(t.grantee, "")))
+		}
 		mine = append(mine, all(is(t.kind, kind), n))
 	}
-	parts = append(parts, anyOf(mine...), negate(is(t.grantee, "")), negate(&node{op: opNull, left: operand{from: fromRow, kind: t.row.kind, col: t.row}}))
+	parts = append(parts, anyOf(mine...))
+	if !t.row.strict {
+		parts = append(parts, negate(&node{op: opNull, left: operand{from: fromRow, kind: t.row.kind, col: t.row}}))
+	}
 	expires := operand{from: fromRow, kind: instant, col: t.expiry}
 	lasting := &node{op: opCompare, cmp: gt, left: expires, right: operand{from: fromNow, kind: instant}}
 	if t.expiry.nullable {
