@@ -115,9 +115,18 @@
 // approval covers its action on exactly its rows, comes from somebody else, expires, and is used up by the
 // first decision that rests on it. Updates and deletes do not say what is missing: they touch no row.
 //
+// # Changing a policy
+//
+// Edit changes it, in the caller's transaction if there is one; gormpolicy keeps every version with who, when
+// and why, and Rollback makes an old one current again. Watch keeps other instances up to date, by polling the
+// version and by a Hint. Config.MaxStale bounds how long an instance decides without knowing that its policy is
+// current; under Fresh each decision asks first. Diff says, before a policy is saved, who gains and loses which
+// rows and fields. rbactest.Run tests a policy by a table and names the rules that no case misses; package
+// casbinimport reads a casbin model and policy, or says in which line it cannot.
+//
 // # How it fails
 //
-// Closed. ErrNoCaller, ErrDenied, ErrRefused, ErrPolicy, ErrConflict name what failed and what to do, and
+// Closed. *Stale refuses to decide by a policy that may be outdated. ErrNoCaller, ErrDenied, ErrRefused, ErrPolicy, ErrConflict name what failed and what to do, and
 // hold no values of rows. A policy that cannot be read leaves the old one in force. A refusal or a use of
 // System that cannot be recorded is still a refusal.
 //
