@@ -143,7 +143,9 @@ func (l Leak) Find(t testing.TB) []Finding {
 	}
 	s := &search{Leak: l, t: t, roles: append(slices.Clone(l.Roles), "")}
 	s.rows = l.plant(nil)
+	s.finder = newFinder(s.rows)
 	s.asks = s.open(nil).explore()
+	t.Logf("rbactest: %d requests as each of %d roles", len(s.asks), len(s.roles))
 	s.first = s.world(nil)
 	s.second = s.world(nil)
 	s.steady()

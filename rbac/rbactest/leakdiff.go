@@ -21,45 +21,27 @@ func (s *search) direct() {
 	if s.first.log == "" {
 		return
 	}
-	read := views(s.first.log)
-	for _, row := range s.rows {
-		for _, f := range s.Fields {
-			if form := seen(read, row.Values[f.Name]); form != "" {
-				s.report(Finding{Role: "whoever reads the log", Route: "the log", Channel: "log", Kind: f.Name, Class: row.Class, Form: form})
-			}
-		}
+	for _, h := range s.finder.find(s.first.log) {
+		s.report(Finding{Role: "whoever reads the log", Route: "the log", Channel: "log", Kind: h.field, Class: s.rows[h.row].Class, Form: h.form})
 	}
 }
 
 // inside looks through one answer. What the request itself asked for may stand in it: pages repeat what
 // was searched for.
 func (s *search) inside(role string, a ask, got answer) {
-	places := map[string]map[string]string{"body": views(got.body)}
+	places := map[string]string{"body": got.body}
 	for name, values := range got.header {
-		places["header "+name] = views(strings.Join(values, "\n"))
+		places["header "+name] = strings.Join(values, "\n")
 	}
-	for i, row := range s.rows {
-		for _, f := range s.Fields {
-			if s.may(role, row.Class, f.Name).Read == masking.Full || a.probe != nil && a.probe.row == i && a.probe.field == f.Name {
+	for place, text := range places {
+		for _, h := range s.finder.find(text) {
+			class := s.rows[h.row].Class
+			if s.may(role, class, h.field).Read == masking.Full || a.probe != nil && a.probe.row == h.row && a.probe.field == h.field {
 				continue
 			}
-			for place, read := range places {
-				if form := seen(read, row.Values[f.Name]); form != "" {
-					s.report(Finding{Role: role, Route: a.route(), Channel: channel(place, got), Kind: f.Name, Class: row.Class, Form: form})
-				}
-			}
+			s.report(Finding{Role: role, Route: a.route(), Channel: channel(place, got), Kind: h.field, Class: class, Form: h.form})
 		}
 	}
-}
-
-// seen returns the disguise in which a value stands in the views of a text, or "".
-func seen(read map[string]string, value string) string {
-	for _, n := range needles(value) {
-		if strings.Contains(read[n.view], n.text) {
-			return n.form
-		}
-	}
-	return ""
 }
 
 // channel names the place where something was learned.
@@ -95,13 +77,9 @@ func (s *search) redact(path string) string {
 			}
 		}
 	}
-	for _, row := range s.rows {
-		for _, f := range s.Fields {
-			if seen(views(path), row.Values[f.Name]) != "" {
-				before, _, _ := strings.Cut(path, "?")
-				return strings.Repeat("/…", strings.Count(before, "/")) + " (an address that holds " + f.Name + ")"
-			}
-		}
+	if hits := s.finder.find(path); len(hits) > 0 {
+		before, _, _ := strings.Cut(path, "?")
+		return strings.Repeat("/…", strings.Count(before, "/")) + " (an address that holds " + hits[0].field + ")"
 	}
 	return path
 }

@@ -73,13 +73,89 @@ func wide(s string, big bool) string {
 	return string(b)
 }
 
+// head is how much of a needle the finder looks up at once.
+const head = 6
+
+// finder looks for all disguises of all canaries in one pass over a text, and remembers what it found:
+// most answers and headers come again.
+type finder struct {
+	needles map[string]map[[head]byte][]owned
+	short   []owned
+	seen    map[string][]hit
+}
+
+// owned is a needle of a canary; hit is a canary that was found.
+type (
+	owned struct {
+		needle
+		row   int
+		field string
+	}
+	hit struct {
+		row         int
+		field, form string
+	}
+)
+
+func newFinder(rows []Row) *finder {
+	f := &finder{needles: map[string]map[[head]byte][]owned{}, seen: map[string][]hit{}}
+	for i, row := range rows {
+		for field, value := range row.Values {
+			for _, n := range needles(value) {
+				o := owned{n, i, field}
+				if len(n.text) < head {
+					f.short = append(f.short, o)
+					continue
+				}
+				if f.needles[n.view] == nil {
+					f.needles[n.view] = map[[head]byte][]owned{}
+				}
+				key := [head]byte([]byte(n.text[:head]))
+				f.needles[n.view][key] = append(f.needles[n.view][key], o)
+			}
+		}
+	}
+	return f
+}
+
+// find returns the canaries in a text, each with the plainest of its disguises there.
+func (f *finder) find(text string) []hit {
+	if hits, known := f.seen[text]; known || text == "" {
+		return hits
+	}
+	var hits []hit
+	add := func(o owned) {
+		if !slices.ContainsFunc(hits, func(h hit) bool { return h.row == o.row && h.field == o.field }) {
+			hits = append(hits, hit{o.row, o.field, o.form})
+		}
+	}
+	read := views(text)
+	for _, view := range []string{"plain", "folded", "squeezed", "digits", "base64"} {
+		in, wanted := read[view], f.needles[view]
+		for i := 0; i+head <= len(in); i++ {
+			for _, o := range wanted[[head]byte([]byte(in[i:i+head]))] {
+				if strings.HasPrefix(in[i:], o.text) {
+					add(o)
+				}
+			}
+		}
+	}
+	for _, o := range f.short {
+		if o.text != "" && strings.Contains(read[o.view], o.text) {
+			add(o)
+		}
+	}
+	f.seen[text] = hits
+	return hits
+}
+
 // views are the ways in which a text is read. Each layer of escaping is taken off, twice.
 func views(text string) map[string]string {
 	layers := []string{text}
 	for _, more := range unpack(text) {
 		layers = append(layers, more)
 	}
-	for from := 0; from < len(layers) && len(layers) < 40; from++ {
+	for from := 0; from < len(layers) && len(layers) < 24; from++ {
 		for _, open := range []func(string) string{html.UnescapeString, unquoteURL, unquoteJSON, withoutTags} {
 			if next := open(layers[from]); !slices.Contains(layers, next) {
 				layers = append(layers, next)
@@ -121,6 +197,9 @@ func unpack(text string) []string {
 }
 
 func unquoteURL(s string) string {
+	if !strings.ContainsAny(s, "%+") {
+		return s
+	}
 	return regexp.MustCompile(`(?:%[0-9A-Fa-f]{2})+`).ReplaceAllStringFunc(strings.ReplaceAll(s, "+", " "), func(m string) string {
 		if plain, err := url.PathUnescape(m); err == nil {
 			return plain
@@ -130,6 +209,9 @@ func unquoteURL(s string) string {
 }
 
 func unquoteJSON(s string) string {
+	if !strings.ContainsAny(s, "\\\"") {
+		return s
+	}
 	s = regexp.MustCompile(`(?:\\u[0-9A-Fa-f]{4})+`).ReplaceAllStringFunc(s, func(m string) string {
 		if plain, err := strconv.Unquote(`"` + m + `"`); err == nil {
 			return plain
@@ -140,6 +222,9 @@ func unquoteJSON(s string) string {
 }
 
 func withoutTags(s string) string {
+	if !strings.Contains(s, "<") {
+		return s
+	}
 	return regexp.MustCompile(`<[/!A-Za-z][^>]*>`).ReplaceAllString(s, "")
 }
 

@@ -24,6 +24,8 @@ type search struct {
 	rows  []Row
 	asks  []ask // every request, found while the first world was walked
 
+	finder *finder
+
 	first, second *world // the same, to learn what differs by chance
 	found         []Finding
 }
