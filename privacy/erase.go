@@ -189,8 +189,8 @@ func (v *Vault) emptyIndexes(ctx context.Context, db *gorm.DB, tenant, subject s
 	return total + n, err
 }
 
-// ReplayErasures empties the index columns of every person that was ever erased, and returns how many rows
-// it changed. Call it after rows came back from a backup, before anybody can search them: the backup's
+// ReplayErasures empties the index columns and search tokens of every person that was ever erased, and returns
+// how many rows and tokens it changed. Call it after rows came back from a backup, before anybody can search them: the backup's
 // ciphertexts stay unreadable by themselves, because their keys are gone, but its index columns are from
 // before the erasure.
 func (v *Vault) ReplayErasures(ctx context.Context, db *gorm.DB) (int, error) {

@@ -48,7 +48,7 @@ func (a *app) repositories(ctx context.Context) (data, keys *backup.Repository, 
 // backupRun is the verb `backup run`.
 func backupRun(ctx context.Context, c *command) error {
 	return withExisting(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
-		if err := a.finishErasures(ctx); err != nil {
+		if _, err := a.finishErasures(ctx); err != nil {
 			return err
 		}
 		data, keys, err := a.repositories(ctx)

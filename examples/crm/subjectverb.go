@@ -34,7 +34,7 @@ func subjectErase(ctx context.Context, c *command) error {
 				return err
 			}
 		}
-		if err := a.finishErasures(ctx); err != nil {
+		if _, err := a.finishErasures(ctx); err != nil {
 			return err
 		}
 		// The backup of the keys still has the destroyed one.
@@ -50,25 +50,27 @@ func subjectErase(ctx context.Context, c *command) error {
 	})
 }
 
-// finishErasures erases everybody the ledger names who is not erased yet.
-func (a *app) finishErasures(ctx context.Context) error {
+// finishErasures erases everybody the ledger names who is not erased yet, and returns how many people it names.
+func (a *app) finishErasures(ctx context.Context) (int, error) {
 	entries, err := a.folder.ledger(a.kek).entries(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	people := map[string]bool{}
 	for _, e := range entries {
+		people[e.Subject] = true
 		state, err := a.vault.Subject(ctx, a.db, e.Subject)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if state == privacy.Erased {
 			continue
 		}
 		if err := a.erase(ctx, e.Subject); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return len(people), nil
 }
 
 func (a *app) erase(ctx context.Context, subject string) error {
@@ -90,11 +92,11 @@ func (a *app) erase(ctx context.Context, subject string) error {
 // replayErasures brings a restored database to the state of the ledger and
 // returns how many people are erased in it.
 func (a *app) replayErasures(ctx context.Context) (int, error) {
-	if err := a.finishErasures(ctx); err != nil {
+	n, err := a.finishErasures(ctx)
+	if err != nil {
 		return 0, err
 	}
-	n, err := a.vault.ReplayErasures(ctx, a.db)
-	if err != nil {
+	if _, err := a.vault.ReplayErasures(ctx, a.db); err != nil {
 		return 0, err
 	}
 	return n, a.log.Record(ctx, "backup.promote", slog.Int("erased", n), slog.String("result", "ok"))
