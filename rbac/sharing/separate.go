@@ -109,7 +109,7 @@ func snapshot(p rbac.Policy) rbac.Policy {
 		p.Roles[i].Inherits = slices.Clone(p.Roles[i].Inherits)
 	}
 	for i := range p.Rules {
-		p.Rules[i].Actions = slices.Clone(p.Rules[i].Actions)
+		p.Rules[i].Actions, p.Rules[i].Needs = slices.Clone(p.Rules[i].Actions), slices.Clone(p.Rules[i].Needs)
 	}
 	return p
 }

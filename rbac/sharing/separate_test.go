@@ -77,6 +77,7 @@ func TestNobodyGivesToThemselves(t *testing.T) {
 	require.NoError(t, give("sue", sharing.SecurityAdmin)(&base))
 	base.Roles = append(base.Roles, rbac.Role{Name: "clerk"})
 	base.Fields = append(base.Fields, rbac.FieldRule{Role: sharing.SecurityAdmin, Resource: "customer", Field: "id", Level: masking.Hidden})
+	base.Rules = append(base.Rules, rbac.Rule{ID: "open", Role: sharing.SecurityAdmin, Resource: "desk", Actions: []string{"open"}, Needs: []string{"approval", "reason"}})
 	allow := func(role string) func(*rbac.Policy) error {
 		return func(p *rbac.Policy) error {
 			p.Rules = append(p.Rules, rbac.Rule{ID: "new", Role: role, Resource: "customer", Actions: []string{"read"}})
@@ -91,6 +92,8 @@ func TestNobodyGivesToThemselves(t *testing.T) {
 		{give("bea", sharing.Manager), ""},
 		{allow(sharing.Staff), ""},
 		{func(p *rbac.Policy) error { p.Roles[0].Inherits = nil; return nil }, ""},
+		{func(p *rbac.Policy) error { p.Rules[len(p.Rules)-1].Needs[0] = "reason"; return nil }, self + "a rule on desk; somebody else must make this change"},
+		{func(p *rbac.Policy) error { p.Rules[len(p.Rules)-1].Actions[0] = "close"; return nil }, self + "a rule on desk; somebody else must make this change"},
 		{give("sue", "clerk"), self + `the role "clerk"; somebody else must make this change`},
 		{func(p *rbac.Policy) error {
 			p.Assignments = append(p.Assignments, rbac.Assignment{Tenant: "t2", User: "sue", Role: "clerk"})
@@ -108,6 +111,8 @@ func TestNobodyGivesToThemselves(t *testing.T) {
 		{func(p *rbac.Policy) error { p.Fields = p.Fields[:len(p.Fields)-1]; return nil }, self + "a field rule on customer; somebody else must make this change"},
 	} {
 		p := rbac.Policy{Roles: slices.Clone(base.Roles), Rules: slices.Clone(base.Rules), Fields: slices.Clone(base.Fields), Assignments: slices.Clone(base.Assignments)}
+		last := &p.Rules[len(p.Rules)-1] // the two changes in place below are not to reach base
+		last.Needs, last.Actions = slices.Clone(last.Needs), slices.Clone(last.Actions)
 		err := sharing.Checked("sue", []string{"customer"}, c.change)(&p)
 		if c.want == "" {
 			require.NoError(t, err)
