@@ -37,9 +37,9 @@ func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
 		who.shares = &shareLookup{a: a, ctx: ctx}
 	}
 	if s.needy || s.asksEnv {
-		who.with, err = a.circumstances(ctx, s, &who)
+		return a.withCircumstances(ctx, s, who)
 	}
-	return who, err
+	return who, nil
 }
 
 // RolesOf returns the names of the caller's roles in the caller's tenant, inherited ones included, in

@@ -30,8 +30,11 @@ func (a *Authorizer) Check(ctx context.Context, action string, row any) error {
 	if e.err != nil {
 		return e.err
 	}
-	if ok {
+	switch {
+	case ok && s.needy:
 		return a.settleRow(ctx, s, &e, res, action)
+	case ok:
+		return nil
 	}
 	return a.refusal(ctx, s, &e, res, action, by)
 }
@@ -50,7 +53,7 @@ func (s *snapshot) decide(e *env, res *resource, action string) (bool, *rule) {
 	allowed, by := false, (*rule)(nil)
 	for _, role := range e.who.roles.ids {
 		for _, r := range s.roleRules(role, res, number) {
-			if r.Effect == Allow {
+			if r.allows {
 				allowed = allowed || r.cond.eval(e) == yes
 			} else if by == nil && r.cond.eval(e) != no {
 				by = r // unknown denies too

@@ -131,6 +131,13 @@ type circumstances struct {
 	supposed  map[*obligation]bool // taken as met, to find out what is missing
 }
 
+// withCircumstances is apart from asker, which is on the way of every decision.
+func (a *Authorizer) withCircumstances(ctx context.Context, s *snapshot, who asker) (asker, error) {
+	c, err := a.circumstances(ctx, s, &who)
+	who.with = c
+	return who, err
+}
+
 func (a *Authorizer) circumstances(ctx context.Context, s *snapshot, who *asker) (*circumstances, error) {
 	c := &circumstances{zones: &a.zones, granted: grantsOf(ctx)}
 	if a.cfg.Env != nil {

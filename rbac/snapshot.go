@@ -63,10 +63,11 @@ type roleSet struct {
 }
 
 type rule struct {
+	cond   *node // for one action: with its obligation
+	allows bool
 	Rule
 	role int
 	res  *resource
-	cond *node       // for one action: with its obligation
 	bare *node       // as written
 	must *obligation // nil: no needs
 }

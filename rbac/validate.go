@@ -102,7 +102,7 @@ func (b *builder) addRule(r Rule) error {
 	if len(r.Needs) > 0 && r.Effect == Deny {
 		return badPolicy("rule %q: a deny rule cannot need anything: it denies, or its condition says when", r.ID)
 	}
-	compiled := &rule{Rule: r, role: role, res: res, cond: cond, bare: cond}
+	compiled := &rule{Rule: r, role: role, res: res, cond: cond, bare: cond, allows: r.Effect == Allow}
 	for i, action := range r.Actions {
 		if !word(action) {
 			return badPolicy("rule %q: the action %q is not a lower-case word; name each action, there is no wildcard", r.ID, action)
