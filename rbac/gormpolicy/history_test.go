@@ -2,6 +2,8 @@ package gormpolicy_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -260,4 +262,40 @@ func TestStoredHistory(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, p.Assignments)
 	require.Equal(t, want.Rules, p.Rules)
+}
+
+// written is the hash that FORMAT.md describes, computed from its words.
+func written(version, at int64, texts ...string) string {
+	b := []byte{1}
+	b = binary.BigEndian.AppendUint64(b, uint64(version))
+	b = binary.BigEndian.AppendUint64(b, uint64(at))
+	for _, s := range texts {
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(s))), s...)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(b))
+}
+
+// An entry that a newer program wrote stops this one: a condition it cannot read must not be left out.
+func TestHistoryOfANewerProgram(t *testing.T) {
+	for _, body := range []string{
+		`{"v":1,"changes":{"Rules":{"at":0,"add":[{"ID":"x","Role":"*","Unless":"row.hidden"}]}}}`,
+		`{"v":1,"changes":{"Exceptions":{"at":0,"add":[{"ID":"x"}]}}}`,
+		`{"v":1,"changes":{},"also":[]}`,
+		`{"v":2}`,
+		`{"v":1,"changes":{"Rules":{"at":5}}}`,
+		`{"v":1,"changes":{"Rules":{"at":0,"drop":9}}}`,
+		`{"v":1`,
+	} {
+		db := testdb.New(t, testdb.SQLite)
+		s, err := gormpolicy.Open(t.Context(), db.DB)
+		require.NoError(t, err)
+		require.NoError(t, db.Exec("UPDATE confide_policy_version SET version = 1").Error)
+		require.NoError(t, db.Table("confide_policy_history").Create(map[string]any{"version": 1, "at": 7, "who": "ann", "reason": "r", "body": body, "prev": "",
+			"hash": written(1, 7, "ann", "r", body, "")}).Error)
+		list, err := s.History(t.Context())
+		require.NoError(t, err)
+		require.Len(t, list, 1)
+		_, err = s.At(t.Context(), 1)
+		require.ErrorContains(t, err, "is damaged or of a newer version: restore the row, or update the program", body)
+	}
 }
