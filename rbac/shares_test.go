@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,10 +94,11 @@ func TestSharesGiveExactly(t *testing.T) {
 		for i := range 60 {
 			ids = append(ids, fmt.Sprintf("row-%03d", i))
 		}
+		near, all := nearMisses()
+		ids = append(ids, near...)
 		for _, id := range ids {
 			require.NoError(t, db.Create(&Thing{ID: id, TenantID: "t1"}).Error)
 		}
-		var all []map[string]any
 		for range 600 {
 			all = append(all, hostileLoan(r))
 		}
@@ -131,6 +133,32 @@ func TestSharesGiveExactly(t *testing.T) {
 		}
 	})
 }
+
+// nearMisses returns rows, and for each a share with ann that fits but for one thing; the last one fits.
+func nearMisses() (ids []string, loans []map[string]any) {
+	ended := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, odd := range []struct {
+		field string
+		value func(id string) any
+	}{
+		{"tenant_id", always("t2")}, {"tenant_id", always("T1")}, {"tenant_id", always("t1 ")}, {"tenant_id", always(nil)},
+		{"what", always("Thing")}, {"what", always("thing ")}, {"what", always(nil)}, {"kind", always("User")}, {"kind", always("role")}, {"kind", always(nil)},
+		{"whom", always("Ann")}, {"whom", always("ann ")}, {"whom", always("")}, {"whom", always(nil)}, {"whom", always("%")},
+		{"allows", always("Read")}, {"allows", always("read ")}, {"allows", always("update")}, {"allows", always(nil)},
+		{"until", always(ended)}, {"until", always(ended.Add(500 * time.Millisecond))}, {"deleted_at", always(ended)},
+		{"thing", func(id string) any { return strings.ToUpper(id) }}, {"thing", func(id string) any { return id + " " }},
+		{"thing", func(id string) any { return id[:len(id)-1] + "_" }}, {"thing", func(id string) any { return strings.Replace(id, "e", "é", 1) }}, {"thing", always(nil)},
+		{"until", always(ended.Add(time.Second))},
+	} {
+		id := fmt.Sprintf("near-%02d", len(ids))
+		loan := map[string]any{"tenant_id": "t1", "kind": "user", "thing": id, "what": "thing", "whom": "ann", "allows": "read", "until": nil, "deleted_at": nil}
+		loan[odd.field] = odd.value(id)
+		ids, loans = append(ids, id), append(loans, loan)
+	}
+	return ids, loans
+}
+
+func always(v any) func(string) any { return func(string) any { return v } }
 
 // gives is the definition of a share, for kinds as in loans().
 func gives(loan map[string]any, c rbac.Caller, id string, now time.Time) bool {
