@@ -24,11 +24,12 @@ type guard struct {
 	joins []joined
 	asked int // how often our own text names the table of shares
 
-	listed   bool   // the caller wrote the SELECT list
-	inserted bool   // we added the WHERE clause
-	at, end  int    // where the predicate stands in the SQL,
-	tail     int    // and where the caller's conditions end
-	ours     []span // other scopes in the SQL: of joins and upserts
+	listed   bool     // the caller wrote the SELECT list
+	inserted bool     // we added the WHERE clause
+	at, end  int      // where the predicate stands in the SQL,
+	tail     int      // and where the caller's conditions end
+	ours     []span   // other scopes in the SQL: of joins and upserts
+	moved    []string // and those whose place is still to be found
 	check    *postCheck
 }
 
@@ -96,6 +97,8 @@ func (g *guard) prepare() error {
 	if g.who.shares != nil {
 		g.who.shares.pool = g.inner
 	}
+	list, written := stmt.Clauses["SELECT"]
+	g.listed = len(stmt.Selects) > 0 || written && list.Expression != nil
 	if g.res == nil {
 		return g.scopeJoins() // an open table that joins a guarded one
 	}
@@ -117,9 +120,6 @@ func (g *guard) prepare() error {
 
 // prepareWhere is for all statements that choose rows.
 func (g *guard) prepareWhere() error {
-	stmt := g.db.Statement
-	list, written := stmt.Clauses["SELECT"]
-	g.listed = len(stmt.Selects) > 0 || written && list.Expression != nil
 	if err := g.scopeJoins(); err != nil {
 		return err
 	}

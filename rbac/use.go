@@ -14,6 +14,9 @@ func (v *inspection) columns() error {
 		return nil
 	}
 	free := v.ownText()
+	if err := v.findMoved(); err != nil {
+		return err
+	}
 	v.around = []level{{open: -1}}
 	for i, t := range v.tokens {
 		v.step(i)
@@ -120,6 +123,36 @@ func (v *inspection) printed(t token) bool {
 	return false
 }
 
+// findMoved finds the place of each scope that was built apart: once, and in order. Text of the caller's that
+// looks like one and stands before it takes its place, and then it is the scope itself that is looked at.
+func (v *inspection) findMoved() error {
+	next := 0
+	for _, text := range v.moved {
+		scope, err := tokenize(text, v.db.Dialector.Name())
+		if err != nil {
+			return err
+		}
+		for i := next; i+len(scope) <= len(v.tokens); i++ {
+			if v.same(i, text, scope) {
+				next = i + len(scope)
+				v.ours = append(v.ours, span{v.tokens[i].from, v.tokens[next-1].to})
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// same compares tokens, but for the numbers of variables.
+func (v *inspection) same(i int, text string, scope []token) bool {
+	for k, t := range scope {
+		if v.word(i+k) != text[t.from:t.to] && (k == 0 || v.word(i+k-1) != "$") {
+			return false
+		}
+	}
+	return len(scope) > 0
+}
+
 // wholeRow reports whether token i is the * of a plain "table.*" in the SELECT list.
 func (v *inspection) wholeRow(i int) bool {
 	return v.tokens[i].depth == 0 && v.is(i-3, "SELECT", ",") && v.is(i+1, ",", "FROM")
@@ -148,5 +181,9 @@ func (m marked) Build(b clause.Builder) {
 	}
 	from := stmt.SQL.Len()
 	m.inner.Build(b)
-	m.guard.ours = append(m.guard.ours, span{from, stmt.SQL.Len()})
+	if stmt == m.guard.db.Statement {
+		m.guard.ours = append(m.guard.ours, span{from, stmt.SQL.Len()})
+		return
+	}
+	m.guard.moved = append(m.guard.moved, stmt.SQL.String()[from:]) // an ON, which GORM builds apart
 }
