@@ -152,9 +152,7 @@ func (f *finder) find(text string) []hit {
 // views are the ways in which a text is read. Each layer of escaping is taken off, twice.
 func views(text string) map[string]string {
 	layers := []string{text}
-	for _, more := range unpack(text) {
-		layers = append(layers, more)
-	}
+	layers = append(layers, unpack(text)...)
 	for from := 0; from < len(layers) && len(layers) < 24; from++ {
 		for _, open := range []func(string) string{html.UnescapeString, unquoteURL, unquoteJSON, withoutTags} {
 			if next := open(layers[from]); !slices.Contains(layers, next) {
