@@ -179,9 +179,9 @@ func (x *indexField) declare(tag map[string]string) error {
 		}
 	}
 	if x.bits != 0 || x.match.kind != matchWhole {
-		for _, i := range x.of.model.schema.ParseIndexes() {
+		for _, i := range x.of.model.unique {
 			for _, o := range i.Fields {
-				if o.Field == x.field && i.Class == "UNIQUE" {
+				if o.Field == x.field {
 					return fmt.Errorf("different values share a cell of it, so it cannot be unique; make an index of the whole value without bits= unique")
 				}
 			}

@@ -18,6 +18,7 @@ import (
 type model struct {
 	typ       reflect.Type
 	schema    *schema.Schema
+	unique    []*schema.Index // read once: GORM's ParseIndexes writes into the schema
 	table     string
 	resource  string
 	pk        []*schema.Field
@@ -108,6 +109,11 @@ func parseModel(db *gorm.DB, value any) (*model, error) {
 		typ: s.ModelType, schema: s, table: s.Table, pk: s.PrimaryFields,
 		resource: db.NamingStrategy.ColumnName("", s.Name),
 		cells:    map[string]*sealedField{}, blind: map[string]*indexField{},
+	}
+	for _, i := range s.ParseIndexes() {
+		if strings.EqualFold(i.Class, "UNIQUE") {
+			m.unique = append(m.unique, i)
+		}
 	}
 	for _, f := range s.Fields {
 		if err := m.addField(f); err != nil {

@@ -46,10 +46,7 @@ func (j *sealJob) addTwins(keys *tenantKeys, x *indexField, region string, value
 // uniques returns the unique indexes of a model that an index column is part of.
 func (m *model) uniques(x *indexField) []*schema.Index {
 	var out []*schema.Index
-	for _, i := range m.schema.ParseIndexes() {
-		if !strings.EqualFold(i.Class, "UNIQUE") {
-			continue
-		}
+	for _, i := range m.unique {
 		for _, f := range i.Fields {
 			if f.Field == x.field {
 				out = append(out, i)

@@ -31,8 +31,9 @@ type resource struct {
 	schema  *schema.Schema
 	columns []*column
 	byName  map[string]*column
-	key     *column // the single primary key, or nil
-	tenant  *column // or nil
+	key     *column           // the single primary key, or nil
+	unique  [][]*schema.Field // all keys, read once: GORM's ParseIndexes writes into the schema
+	tenant  *column           // or nil
 }
 
 // column is one column of a guarded table.
@@ -82,6 +83,7 @@ func newResource(r Resource, naming schema.Namer) (*resource, error) {
 		}
 	}
 	res.markMatching()
+	res.unique = uniqueKeys(sch)
 	return res, nil
 }
 

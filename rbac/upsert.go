@@ -43,7 +43,7 @@ func (g *guard) noForeignConflict(own scope, values clause.Values) error {
 	_, _ = stmt.WriteString(" THEN 1 ELSE 0 END FROM ")
 	stmt.WriteQuoted(clause.Table{Name: clause.CurrentTable})
 	_, _ = stmt.WriteString(" WHERE (1 = 0)")
-	for _, key := range uniqueKeys(g.res.schema) {
+	for _, key := range g.res.unique {
 		if err := g.orConflict(stmt, key, values); err != nil {
 			return err
 		}
