@@ -117,6 +117,7 @@ func (c *copying) maskString(k Kind, v reflect.Value) {
 		return
 	}
 	c.used = len(made)
+	v.SetString(fixed) // a copy taken before the flush shows nothing
 	c.waiting[c.n] = waiting{v, c.used}
 	c.n++
 }

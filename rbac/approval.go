@@ -17,8 +17,8 @@ type Approvals interface {
 	// Approval returns the approval with this id; the zero Approval if there is none, or it was not given,
 	// withdrawn or used. The id may come from a request.
 	Approval(ctx context.Context, id string) (Approval, error)
-	// Use marks the approval as used, once and for all: of many calls exactly one returns nil. It may join
-	// the transaction Tx(ctx).
+	// Use marks the approval as used, once and for all: of many calls exactly one returns nil. It must
+	// join the transaction Tx(ctx) if there is one: on a database with one connection it would wait for itself.
 	Use(ctx context.Context, id string) error
 }
 

@@ -72,22 +72,4 @@ func listing(ids []string, of int64) string {
 }
 
 // keys runs a query for one column of keys.
-func keys(stmt *gorm.Statement) ([]string, error) {
-	if stmt.DB.Error != nil {
-		return nil, stmt.DB.Error
-	}
-	rows, err := stmt.ConnPool.QueryContext(stmt.Context, stmt.SQL.String(), stmt.Vars...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(&key); err != nil {
-			return nil, err
-		}
-		all = append(all, key)
-	}
-	return all, rows.Err()
-}
+func keys(stmt *gorm.Statement) ([]string, error) { return oneColumn[string](stmt) }

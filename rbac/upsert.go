@@ -115,7 +115,10 @@ func uniqueKeys(s *schema.Schema) [][]*schema.Field {
 }
 
 // ints runs a query for one column of integers.
-func ints(stmt *gorm.Statement) ([]int64, error) {
+func ints(stmt *gorm.Statement) ([]int64, error) { return oneColumn[int64](stmt) }
+
+// oneColumn runs a query for one column.
+func oneColumn[T any](stmt *gorm.Statement) ([]T, error) {
 	if stmt.DB.Error != nil {
 		return nil, stmt.DB.Error
 	}
@@ -124,13 +127,13 @@ func ints(stmt *gorm.Statement) ([]int64, error) {
 		return nil, err
 	}
 	defer rows.Close()
-	var all []int64
+	var all []T
 	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
+		var v T
+		if err := rows.Scan(&v); err != nil {
 			return nil, err
 		}
-		all = append(all, n)
+		all = append(all, v)
 	}
 	return all, rows.Err()
 }
