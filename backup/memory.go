@@ -11,7 +11,8 @@ import (
 	"sync"
 )
 
-// Memory is a Store for tests and examples.
+// Memory is a Store for tests and examples. It takes every key, as an attacker's
+// store would.
 type Memory struct {
 	mu      sync.Mutex
 	objects map[string][]byte

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"time"
 
@@ -115,6 +116,9 @@ func (r *Repository) refuseKeyless(ctx context.Context) error {
 	for o, err := range r.cfg.Store.List(ctx, "", "") {
 		if err != nil {
 			return fmt.Errorf("backup: list the store: %w", err)
+		}
+		if strings.HasPrefix(o.Key, ProbePrefix) {
+			continue
 		}
 		return keyless{fmt.Errorf("%w: %s and %s are missing, but there is %s; bring one of them back from another copy", ErrDamaged, keysFirst, keysSecond, o.Key)}
 	}

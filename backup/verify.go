@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 )
 
 // VerifyOptions says how thorough to be.
@@ -80,6 +81,9 @@ func (v *verification) inventory(ctx context.Context) error {
 	for o, err := range v.repo.cfg.Store.List(ctx, "", "") {
 		if err != nil {
 			return fmt.Errorf("backup: list the store: %w", err)
+		}
+		if strings.HasPrefix(o.Key, ProbePrefix) {
+			continue
 		}
 		v.objects[o.Key] = o.Size
 		if v.ring == nil {

@@ -42,16 +42,8 @@ func Open(_ context.Context, dir string) (*Store, error) {
 // path returns the file of a key. Keys come from the repository, but a store
 // must not leave its directory whatever it is asked.
 func (s *Store) path(key string) (string, error) {
-	bad := strings.ContainsFunc(key, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.ContainsRune("/-_.", c))
-	})
-	if bad || len(key) > 200 {
-		return "", errors.New("dirstore: a key is up to 200 of a-z, 0-9, '/', '-', '_' and '.'")
-	}
-	for part := range strings.SplitSeq(key, "/") {
-		if part == "" || part[0] == '.' { // also "..", and the temporary files of durable
-			return "", errors.New("dirstore: a part of a key may not be empty or begin with a dot")
-		}
+	if err := backup.CheckKey(key); err != nil {
+		return "", fmt.Errorf("dirstore: %w", err)
 	}
 	return filepath.Join(s.root, filepath.FromSlash(key)), nil
 }
