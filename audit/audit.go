@@ -24,6 +24,10 @@ type Config struct {
 	Signer   note.Signer
 	Verifier note.Verifier
 
+	// Keys are further keys of this log: the next one, which is announced before
+	// it becomes Signer, and previous ones. See Key and doc.go about rotation.
+	Keys Keys
+
 	// Actor tells who acts. It may return the zero Actor for nobody.
 	Actor func(ctx context.Context) Actor
 
@@ -44,7 +48,9 @@ type Config struct {
 // several processes may have one on the same store.
 type Log struct {
 	cfg    Config
+	keys   Keys // all that are accepted, Config.Verifier first
 	macKey []byte
+	oldMAC [][]byte // of Config.Keys that have a Signer
 	macs   sync.Pool
 	queue  *queue
 
@@ -72,7 +78,10 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{cfg: cfg, macKey: key}
+	l := &Log{cfg: cfg, macKey: key, keys: cfg.allKeys()}
+	if l.oldMAC, err = cfg.Keys.macKeys(); err != nil {
+		return nil, err
+	}
 	l.macs.New = func() any { return hmac.New(sha256.New, key) }
 	l.queue = newQueue(cfg.Store, cfg.Logger)
 	if _, err := cfg.Store.Heads(ctx, topLog); err != nil {
@@ -99,8 +108,10 @@ func (c *Config) check() error {
 	case c.Signer.Name() != c.Verifier.Name() || c.Signer.KeyHash() != c.Verifier.KeyHash():
 		return fmt.Errorf("%w: Config.Verifier does not belong to Config.Signer; both must come from one GenerateKey", ErrInvalid)
 	}
-	return nil
+	return c.allKeys().check()
 }
+
+func (c *Config) allKeys() Keys { return append(KeysOf(c.Verifier), c.Keys...) }
 
 // deriveMACKey makes the key that protects events between commit and seal out of
 // the signing key, so that every process with the signer has it and the

@@ -32,15 +32,10 @@ func GenerateKey(name string) (skey, vkey string, err error) {
 	return note.GenerateKey(rand.Reader, name)
 }
 
-// OpenCheckpoint checks the signature of a checkpoint and reads it.
-func OpenCheckpoint(msg []byte, verifier note.Verifier) (Checkpoint, error) {
-	n, err := note.Open(msg, note.VerifierList(verifier))
-	if err != nil {
-		return Checkpoint{}, fmt.Errorf("audit: checkpoint: %w", err)
-	}
-	c, err := parseCheckpoint(n.Text)
-	c.Note = msg
-	return c, err
+// OpenCheckpoint checks the signature of a checkpoint and reads it. With several
+// verifiers, one valid signature is enough.
+func OpenCheckpoint(msg []byte, verifiers ...note.Verifier) (Checkpoint, error) {
+	return KeysOf(verifiers...).open(msg, anywhere)
 }
 
 func parseCheckpoint(text string) (c Checkpoint, err error) {
@@ -80,11 +75,14 @@ func logOf(name, origin string) (string, bool) {
 	return log, err == nil && log != topLog && originOf(name, log) == origin
 }
 
-func signCheckpoint(signer note.Signer, log string, t *tree) (Checkpoint, error) {
-	c := Checkpoint{Origin: originOf(signer.Name(), log), Size: t.size, Root: t.root()}
-	msg, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))}, signer)
+// isTopOrigin tells whether a checkpoint is one of the whole.
+func isTopOrigin(name, origin string) bool { return origin == name }
+
+func signCheckpoint(origin string, t *tree, signers []note.Signer) (Checkpoint, error) {
+	c := Checkpoint{Origin: origin, Size: t.size, Root: t.root()}
+	msg, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))}, signers...)
 	if err != nil {
-		return c, fmt.Errorf("audit: sign the checkpoint of %q at %d: %w", log, t.size, err)
+		return c, fmt.Errorf("audit: sign the checkpoint %s at %d: %w", origin, t.size, err)
 	}
 	c.Note = msg
 	return c, nil

@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"net/url"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -69,7 +71,24 @@ func indexOf(e *Event) Index {
 // checkpointAction is the action under which the top log indexes its entries.
 const checkpointAction = "audit.checkpoint"
 
-func indexOfCheckpoint(data []byte) Index {
+// indexOfCheckpoint is the index of a tenant's checkpoint in the top log, which
+// finds it by the tenant.
+func indexOfCheckpoint(data []byte, tenant string) Index {
 	sum := sha256.Sum256(data)
-	return Index{Event: sum[:idLength], Action: checkpointAction}
+	return Index{Event: sum[:idLength], Actor: tenant, Action: checkpointAction}
+}
+
+// checkpointLog tells whose checkpoint an entry of the top log holds, from its
+// origin line, or "" if it holds none.
+func checkpointLog(data []byte) string {
+	if len(data) < entryHeaderSize {
+		return ""
+	}
+	origin, _, _ := bytes.Cut(data[entryHeaderSize:], []byte("\n"))
+	// A tenant is escaped, so it holds no slash; the key's name may.
+	log, err := url.PathUnescape(string(origin[bytes.LastIndexByte(origin, '/')+1:]))
+	if err != nil {
+		return ""
+	}
+	return log
 }

@@ -156,7 +156,7 @@ func (m *Memory) load(l line) {
 	leaf := tlog.RecordHash(l.Data)
 	s := Stored{Log: *l.Log, Seq: l.Seq, Data: l.Data, Hash: leaf[:]}
 	if *l.Log == topLog {
-		s.Index = indexOfCheckpoint(l.Data)
+		s.Index = indexOfCheckpoint(l.Data, checkpointLog(l.Data))
 	} else if _, ev, err := openEntry(l.Data); err == nil {
 		s.Index = indexOf(&ev)
 	}

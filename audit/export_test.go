@@ -64,7 +64,7 @@ func VectorEvent() Event {
 func IndexOf(data []byte) Index {
 	e, ev, err := openEntry(data)
 	if err != nil || e.kind == kindCheckpoint {
-		return indexOfCheckpoint(data)
+		return indexOfCheckpoint(data, checkpointLog(data))
 	}
 	return indexOf(&ev)
 }

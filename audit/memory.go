@@ -10,6 +10,8 @@ import (
 	"sync"
 )
 
+var _ NodeStore = (*Memory)(nil)
+
 // Memory is a Store for tests and for checking exports. It cannot join a
 // database transaction and says so.
 type Memory struct {
@@ -20,11 +22,12 @@ type Memory struct {
 	heads     map[string]Head
 	entries   map[string][]Stored
 	events    map[string]bool
+	nodes     map[string]map[[2]int64][]byte // log; level and index
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{revisions: map[Revision]int64{}, heads: map[string]Head{}, entries: map[string][]Stored{}, events: map[string]bool{}}
+	return &Memory{revisions: map[Revision]int64{}, heads: map[string]Head{}, entries: map[string][]Stored{}, events: map[string]bool{}, nodes: map[string]map[[2]int64][]byte{}}
 }
 
 func refuseTx(ctx context.Context) error {
@@ -182,6 +185,12 @@ func (m *Memory) Commit(ctx context.Context, b Batch) error {
 	for _, e := range b.Entries {
 		m.insert(e)
 	}
+	for _, n := range b.Nodes {
+		if m.nodes[n.Log] == nil {
+			m.nodes[n.Log] = map[[2]int64][]byte{}
+		}
+		m.nodes[n.Log][[2]int64{int64(n.Level), n.Index}] = n.Hash
+	}
 	m.pending = slices.DeleteFunc(m.pending, func(p Pending) bool { return slices.Contains(b.Sealed, p.ID) })
 	return nil
 }
@@ -217,4 +226,21 @@ func (m *Memory) insert(e Stored) {
 	e.Data, e.Hash = bytes.Clone(e.Data), bytes.Clone(e.Hash)
 	m.entries[e.Log] = slices.Insert(m.entries[e.Log], at, e)
 	m.events[string(e.Index.Event)] = true
+}
+
+// Nodes implements NodeStore.
+func (m *Memory) Nodes(ctx context.Context, log string, level int, first, last int64) ([]Node, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []Node
+	for i := first; i <= last; i++ {
+		hash := m.nodes[log][[2]int64{int64(level), i}]
+		if at, ok := m.find(log, i); level == 0 && ok {
+			hash = m.entries[log][at].Hash
+		}
+		if hash != nil {
+			list = append(list, Node{Log: log, Level: level, Index: i, Hash: hash})
+		}
+	}
+	return list, ctx.Err()
 }

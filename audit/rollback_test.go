@@ -11,7 +11,7 @@ import (
 	"github.com/confide-go/confide/internal/testdb"
 )
 
-var ownTables = []string{"pending", "entries", "rows", "heads", "revisions"}
+var ownTables = []string{"pending", "entries", "rows", "heads", "nodes", "revisions"}
 
 // save copies the log's tables, as somebody does who plans to put them back.
 func (b *bench) save(t *testing.T) {

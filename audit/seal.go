@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -143,7 +144,7 @@ func (s *sealer) check(pending []Pending) []checkedEvent {
 
 // checkPending returns the event of a pending row, or what is wrong with the row.
 func (l *Log) checkPending(p Pending) (e Event, fault string) {
-	if !hmac.Equal(l.mac(p.Data), p.MAC) {
+	if !l.recorded(p) {
 		return e, "its bytes are not what was recorded"
 	}
 	e, err := decodeEvent(p.Data)
@@ -157,6 +158,21 @@ func (l *Log) checkPending(p Pending) (e Event, fault string) {
 		return e, "its event is already sealed: the row was put back"
 	}
 	return e, ""
+}
+
+// recorded tells whether this log, or one with another of its keys, made the row.
+func (l *Log) recorded(p Pending) bool {
+	if hmac.Equal(l.mac(p.Data), p.MAC) {
+		return true
+	}
+	for _, key := range l.oldMAC {
+		h := hmac.New(sha256.New, key)
+		h.Write(p.Data)
+		if hmac.Equal(h.Sum(nil), p.MAC) {
+			return true
+		}
+	}
+	return false
 }
 
 // load reads the heads of all logs the pass touches and refuses to extend what
@@ -173,7 +189,7 @@ func (s *sealer) load(ctx context.Context, events []checkedEvent) error {
 		return fmt.Errorf("audit: read heads: %w", err)
 	}
 	for _, name := range names {
-		s.logs[name] = &sealedLog{head: Head{Log: name}, tree: &tree{}, tip: genesis(name)}
+		s.logs[name] = &sealedLog{head: Head{Log: name}, tree: &tree{full: s.keep(name)}, tip: genesis(name)}
 	}
 	for _, h := range heads {
 		log := s.logs[h.Log]
@@ -189,6 +205,7 @@ func (s *sealer) load(ctx context.Context, events []checkedEvent) error {
 			log.broken = true
 			continue
 		}
+		t.full = s.keep(h.Log)
 		log.head, log.tree = h, t
 		log.head.Was = h.Size
 		copy(log.tip[:], h.Tip)
@@ -199,13 +216,29 @@ func (s *sealer) load(ctx context.Context, events []checkedEvent) error {
 	return nil
 }
 
+// keep adds the nodes that a log's tree completes to the batch.
+func (s *sealer) keep(log string) func(int, int64, tlog.Hash) {
+	return func(level int, index int64, h tlog.Hash) {
+		s.batch.Nodes = append(s.batch.Nodes, Node{Log: log, Level: level, Index: index, Hash: bytes.Clone(h[:])})
+	}
+}
+
+// placeOf tells where the Until of a key is judged for a log's head: only the
+// top log's says by itself how much it vouches for.
+func placeOf(log string) int64 {
+	if log == topLog {
+		return topItself
+	}
+	return anywhere
+}
+
 // checkHead tells whether a head is what its signed checkpoint says.
 func (l *Log) checkHead(h Head) (*tree, error) {
 	t, err := treeFrom(h.Size, h.Edge)
 	if err != nil || len(h.Tip) != tlog.HashSize {
 		return nil, fmt.Errorf("%w: the head of log %q is malformed; run Verify", ErrTampered, h.Log)
 	}
-	c, err := OpenCheckpoint(h.Note, l.cfg.Verifier)
+	c, err := l.keys.open(h.Note, placeOf(h.Log))
 	if err != nil {
 		return nil, fmt.Errorf("%w: the checkpoint of log %q is not signed by %s; run Verify", ErrTampered, h.Log, l.cfg.Verifier.Name())
 	}
@@ -250,7 +283,7 @@ func (s *sealer) close() error {
 			return err
 		}
 		heads = append(heads, head)
-		s.add(top, kindCheckpoint, head.Note, indexOfCheckpoint)
+		s.add(top, kindCheckpoint, head.Note, func(data []byte) Index { return indexOfCheckpoint(data, name) })
 	}
 	head, err := s.sign(top)
 	if err != nil {
@@ -261,7 +294,7 @@ func (s *sealer) close() error {
 }
 
 func (s *sealer) sign(log *sealedLog) (Head, error) {
-	c, err := signCheckpoint(s.l.cfg.Signer, log.head.Log, log.tree)
+	c, err := signCheckpoint(originOf(s.l.keys.name(), log.head.Log), log.tree, s.l.cfg.signers())
 	if err != nil {
 		return Head{}, err
 	}
@@ -302,5 +335,5 @@ func (l *Log) topCheckpoint(ctx context.Context) (Checkpoint, error) {
 	if _, err := l.checkHead(heads[0]); err != nil {
 		return Checkpoint{}, err
 	}
-	return OpenCheckpoint(heads[0].Note, l.cfg.Verifier)
+	return l.keys.open(heads[0].Note, topItself)
 }

@@ -97,6 +97,7 @@ type Batch struct {
 	Heads   []Head // the top log's first, then by name
 	Entries []Stored
 	Sealed  []int64 // IDs of the pending events that Entries seal
+	Nodes   []Node  // for a NodeStore; others may leave them
 }
 
 type txKey struct{}

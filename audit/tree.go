@@ -13,13 +13,26 @@ import (
 type tree struct {
 	size int64
 	edge []tlog.Hash
+	// full is told of every subtree of 256, 65,536, ... entries when it is complete.
+	full func(level int, index int64, h tlog.Hash)
 }
 
+// Nodes are kept of every eighth height: few enough to write, and enough that
+// a proof reads some hundred hashes whatever the size of the log.
+const (
+	nodeHeight = 8
+	nodeWidth  = 1 << nodeHeight
+)
+
 func (t *tree) append(leaf tlog.Hash) {
+	height := 0
 	for full := t.size; full&1 == 1; full >>= 1 {
 		last := len(t.edge) - 1
 		leaf = tlog.NodeHash(t.edge[last], leaf)
 		t.edge = t.edge[:last]
+		if height++; height%nodeHeight == 0 && t.full != nil {
+			t.full(height/nodeHeight, t.size>>height, leaf)
+		}
 	}
 	t.edge = append(t.edge, leaf)
 	t.size++

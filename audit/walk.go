@@ -210,7 +210,10 @@ func (w *walker) read(s *Stored) *row {
 func (w *walker) accept(r *row) {
 	index := indexOf(&r.event)
 	if w.log == topLog {
-		index = indexOfCheckpoint(r.data)
+		index = indexOfCheckpoint(r.data, r.index.Actor)
+		if r.index.Actor != "" { // entries from before tenants were indexed have none
+			index.Actor = checkpointLog(r.data)
+		}
 	}
 	if column := indexFault(index, r.index); column != "" {
 		w.report(IndexEdited, r.seq, r.seq, "the column %s is not what the entry says; queries miss it or show it wrongly", column)
@@ -280,7 +283,7 @@ func (w *walker) settle(r, next *row) {
 
 // wouldEnd tells whether the signed checkpoint has this as the last leaf.
 func (w *walker) wouldEnd(leaf tlog.Hash) bool {
-	t := tree{w.tree.size, slices.Clone(w.tree.edge)}
+	t := tree{size: w.tree.size, edge: slices.Clone(w.tree.edge)}
 	t.append(leaf)
 	return !w.lost && slices.ContainsFunc(w.points, func(p point) bool { return p.size == t.size && p.root == t.root() })
 }

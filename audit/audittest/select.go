@@ -1,6 +1,7 @@
 package audittest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -120,6 +121,46 @@ func (s *suite) orphans() {
 	s.check(err, "Heads")
 	if len(heads) != 1 || heads[0].Log != "lost" || heads[0].Size != 0 || len(heads[0].Note) != 0 {
 		s.Errorf("heads are %+v; a log with entries and no head must be listed bare", heads)
+	}
+}
+
+// nodes is a rule for stores that keep them.
+func (s *suite) nodes() {
+	store, ok := s.store.(audit.NodeStore)
+	if !ok {
+		return
+	}
+	s.fill()
+	var put []audit.Node
+	for i := range int64(5) {
+		put = append(put, audit.Node{Log: "t", Level: 1, Index: i, Hash: bytes.Repeat([]byte{byte(i)}, 32)},
+			audit.Node{Log: "t", Level: 2, Index: i, Hash: bytes.Repeat([]byte{byte(20 + i)}, 32)},
+			audit.Node{Log: "T", Level: 1, Index: i, Hash: bytes.Repeat([]byte{byte(40 + i)}, 32)})
+	}
+	s.check(s.store.Commit(s.ctx, audit.Batch{Heads: []audit.Head{head("n", 0, 1)}, Nodes: put}), "Commit")
+	for _, c := range []struct {
+		level       int
+		first, last int64
+		want        string
+	}{{1, 1, 3, "[1 2 3]"}, {2, 4, 9, "[24]"}, {3, 0, 9, "[]"}, {1, 5, 9, "[]"}} {
+		got, err := store.Nodes(s.ctx, "t", c.level, c.first, c.last)
+		s.check(err, "Nodes")
+		list := []byte{}
+		for i, n := range got {
+			if n.Log != "t" || n.Level != c.level || i > 0 && got[i-1].Index >= n.Index {
+				s.Errorf("nodes came back as %v", got)
+			}
+			list = append(list, n.Hash[31])
+		}
+		if fmt.Sprint(list) != c.want {
+			s.Errorf("nodes %d to %d of level %d are %v; they must be %s", c.first, c.last, c.level, list, c.want)
+		}
+	}
+	leaves, err := store.Nodes(s.ctx, "t", 0, 3, 4)
+	s.check(err, "Nodes of level 0")
+	entries := s.scan("t")
+	if len(leaves) != 2 || leaves[0].Index != 3 || !bytes.Equal(leaves[1].Hash, entries[4].Hash) {
+		s.Errorf("leaf hashes 3 and 4 are %v; they must be those of the entries", leaves)
 	}
 }
 

@@ -39,6 +39,7 @@ func RunStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		{"entries page in both directions", (*suite).pages},
 		{"names are compared byte by byte", (*suite).exactNames},
 		{"heads without names lists logs that lost their head", (*suite).orphans},
+		{"nodes come back by level and range, leaf hashes as level 0", (*suite).nodes},
 		{"a cancelled context is an error", (*suite).cancelled},
 	}
 	for _, r := range rules {

@@ -3,7 +3,7 @@
 //
 // Call Open once at start-up and give the result to audit.Config. It makes the
 // tables confide_audit_pending, confide_audit_entries, confide_audit_rows,
-// confide_audit_heads and confide_audit_revisions. Statements go straight to the
+// confide_audit_heads, confide_audit_nodes and confide_audit_revisions. Statements go straight to the
 // connection, past GORM's callbacks, so that no plugin sees or changes them.
 //
 // Events of a transaction are inserted through its own connection: nothing here

@@ -163,6 +163,9 @@ func (s *Store) Commit(ctx context.Context, b audit.Batch) error {
 		if err := s.insertEntries(ctx, tx, b.Entries); err != nil {
 			return err
 		}
+		if err := s.insertNodes(ctx, tx, b.Nodes); err != nil {
+			return err
+		}
 		return s.deletePending(ctx, tx, b.Sealed)
 	})
 	if err != nil && s.isDuplicate(err) {

@@ -48,6 +48,12 @@ var tables = []struct {
 		tip    {bytes32} NOT NULL,
 		edge   {blob} NOT NULL,
 		note   {blob} NOT NULL`, nil},
+	{"confide_audit_nodes", `
+		log_id {name} NOT NULL,
+		level  bigint NOT NULL,
+		idx    bigint NOT NULL,
+		hash   {bytes32} NOT NULL,
+		PRIMARY KEY (log_id, level, idx)`, nil},
 	{"confide_audit_revisions", `
 		log_id   {name} NOT NULL,
 		resource {name} NOT NULL,

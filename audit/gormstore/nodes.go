@@ -1,0 +1,38 @@
+package gormstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/confide-go/confide/audit"
+)
+
+var _ audit.NodeStore = (*Store)(nil)
+
+func (s *Store) insertNodes(ctx context.Context, tx *sql.Tx, nodes []audit.Node) error {
+	return chunks(nodes, small, func(part []audit.Node) error {
+		args := make([]any, 0, 4*len(part))
+		for _, n := range part {
+			args = append(args, n.Log, n.Level, n.Index, n.Hash)
+		}
+		_, err := tx.ExecContext(ctx, s.bind("INSERT INTO confide_audit_nodes (log_id, level, idx, hash) VALUES "+places(len(part), 4)), args...)
+		if err != nil {
+			return fmt.Errorf("gormstore: insert nodes: %w", err)
+		}
+		return nil
+	})
+}
+
+// Nodes implements audit.NodeStore.
+func (s *Store) Nodes(ctx context.Context, log string, level int, first, last int64) ([]audit.Node, error) {
+	query, args := "SELECT idx, hash FROM confide_audit_nodes WHERE log_id = ? AND level = ? AND idx BETWEEN ? AND ? ORDER BY idx", []any{log, level, first, last}
+	if level == 0 {
+		query, args = "SELECT seq, hash FROM confide_audit_entries WHERE log_id = ? AND seq BETWEEN ? AND ? ORDER BY seq", []any{log, first, last}
+	}
+	rows, err := s.pool.QueryContext(ctx, s.bind(query), args...)
+	return scan(rows, err, func(rows *sql.Rows) (audit.Node, error) {
+		n := audit.Node{Log: log, Level: level}
+		return n, rows.Scan(&n.Index, &n.Hash)
+	})
+}
