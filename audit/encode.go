@@ -12,10 +12,11 @@ import (
 
 // The encodings are specified in FORMAT.md and frozen by testdata/vectors.json.
 const (
-	eventVersion = 1
-	attrString   = 's'
-	attrInt      = 'i'
-	attrBool     = 'b'
+	eventVersion   = 1 // of events without changes
+	changesVersion = 2 // of events with changes
+	attrString     = 's'
+	attrInt        = 'i'
+	attrBool       = 'b'
 )
 
 var errMalformed = errors.New("malformed")
@@ -32,7 +33,11 @@ func appendEvent(b []byte, e *Event) ([]byte, error) {
 		return nil, fmt.Errorf("audit: event id: %w", errMalformed)
 	}
 	start := len(b)
-	b = append(append(b, eventVersion), id...)
+	version := byte(eventVersion)
+	if len(e.Changes) > 0 {
+		version = changesVersion
+	}
+	b = append(append(b, version), id...)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Time.UnixMicro()))
 	for _, s := range [...]string{e.Actor.Tenant, e.Actor.ID, e.Actor.IP, e.Actor.Channel, e.Actor.RequestID,
 		e.Action, e.Resource, e.Subject, e.Purpose, e.Result} {
@@ -48,6 +53,11 @@ func appendEvent(b []byte, e *Event) ([]byte, error) {
 	}
 	if b, err = appendAttrs(b, e.Attrs); err != nil {
 		return nil, err
+	}
+	if version == changesVersion {
+		if b, err = appendChanges(b, e); err != nil {
+			return nil, err
+		}
 	}
 	if len(b)-start > maxEvent {
 		return nil, fmt.Errorf("%w: %s takes %d bytes; keep an event below %d", ErrInvalid, e.Action, len(b)-start, maxEvent)
@@ -138,8 +148,9 @@ func (d *decoder) count(size int) int {
 func decodeEvent(b []byte) (Event, error) {
 	d := &decoder{b: b}
 	var e Event
-	if v := d.byte(); v != eventVersion {
-		return e, fmt.Errorf("audit: event format %d is not known; upgrade the library: %w", v, errMalformed)
+	version := d.byte()
+	if version != eventVersion && version != changesVersion {
+		return e, fmt.Errorf("audit: event format %d is not known; upgrade the library: %w", version, errMalformed)
 	}
 	e.ID = hex.EncodeToString(d.bytes(idLength))
 	e.Time = time.UnixMicro(d.int64()).UTC()
@@ -160,6 +171,9 @@ func decodeEvent(b []byte) (Event, error) {
 		}
 	}
 	e.Attrs = d.attrs()
+	if version == changesVersion {
+		e.Changes = d.changes(&e)
+	}
 	if d.bad || len(d.b) != 0 || len(b) > maxEvent {
 		return Event{}, fmt.Errorf("audit: event: %w", errMalformed)
 	}

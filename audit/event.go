@@ -43,6 +43,7 @@ type Event struct {
 	Purpose  string
 	Result   string      // "ok", "denied", "failed", ...
 	Attrs    []slog.Attr // further attributes: strings, integers, booleans
+	Changes  []Change    // what the statement did to which fields; by row, then as in Fields
 }
 
 // Cursor is where a Query continues after this event.
@@ -147,5 +148,5 @@ func (e *Event) normalize() (err error) {
 	for i := range e.Fields {
 		e.Fields[i] = clean(e.Fields[i], maxID)
 	}
-	return nil
+	return e.checkChanges()
 }

@@ -60,6 +60,23 @@ func VectorEvent() Event {
 		Attrs: []slog.Attr{slog.String("policy", "v3"), slog.Int64("count", -2), slog.Bool("soft", true)}}
 }
 
+// ChangesEvent is the event of the frozen vectors of version 2.
+func ChangesEvent() Event {
+	e := VectorEvent()
+	e.Action = "customer.update"
+	sum := Value{State: Committed}
+	for i := range sum.Sum {
+		sum.Sum[i] = byte(i)
+	}
+	e.Changes = []Change{
+		{Row: AllRows, Field: "phone", Before: Value{State: Unknown}, After: Value{State: Plain}},
+		{Row: 0, Field: "email", Before: Value{State: Null}, After: sum},
+		{Row: 1, Field: "email", Before: sum, After: Value{State: Absent}},
+		{Row: 1, Field: "phone", Before: Value{State: Masked, Text: "138****8000"}, After: Value{State: Plain, Text: "回"}},
+	}
+	return e
+}
+
 // IndexOf derives the index of an entry.
 func IndexOf(data []byte) Index {
 	e, ev, err := openEntry(data)

@@ -1,11 +1,13 @@
 package audit_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -34,7 +36,7 @@ func currentVectors(t *testing.T) []vector {
 	var list []vector
 	var tree audit.Tree
 	var prev *tlog.Hash
-	for seq, e := range []audit.Event{full, bare, full} {
+	for seq, e := range []audit.Event{full, bare, full, audit.ChangesEvent()} {
 		body, err := audit.EncodeEvent(e)
 		require.NoError(t, err)
 		data, leaf := audit.EncodeEntry("main", 1, int64(seq), prev, body)
@@ -66,6 +68,54 @@ func TestVectors(t *testing.T) {
 	e, err := audit.DecodeEvent(data[42:])
 	require.NoError(t, err)
 	require.Equal(t, audit.VectorEvent(), e)
+
+	data, err = hex.DecodeString(frozen[3].Data)
+	require.NoError(t, err)
+	require.Equal(t, byte(2), data[42])
+	e, err = audit.DecodeEvent(data[42:])
+	require.NoError(t, err)
+	require.Equal(t, audit.ChangesEvent(), e)
+}
+
+// There is one spelling of changes: those that are out of order, twice there,
+// point outside or are none at all are refused.
+func TestChangesHaveOneSpelling(t *testing.T) {
+	good := audit.ChangesEvent()
+	data, err := audit.EncodeEvent(good)
+	require.NoError(t, err)
+	list := data[bytes.LastIndex(data, []byte("soft"))+len("soft")+2:]
+	at := len(data) - len(list)
+	require.Equal(t, []byte{0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 1, 5, 3, 0, 0, 0, 0}, list[:18])
+	for name, spoil := range map[string]func(b []byte) []byte{
+		"no changes":         func(b []byte) []byte { return append(b[:at:at], 0, 0, 0, 0) },
+		"version 1":          func(b []byte) []byte { b[0] = 1; return b },
+		"version 3":          func(b []byte) []byte { b[0] = 3; return b },
+		"unknown state":      func(b []byte) []byte { b[at+12] = 6; return b },
+		"row outside":        func(b []byte) []byte { b[at+7] = 3; return b },
+		"field outside":      func(b []byte) []byte { b[at+11] = 2; return b },
+		"one more announced": func(b []byte) []byte { b[at+3] = 5; return b },
+		"out of order":       func(b []byte) []byte { b[at+7] = 2; return b },
+		"twice": func(b []byte) []byte {
+			one := append([]byte{0, 0, 0, 2}, b[at+4:at+18]...)
+			return append(append(b[:at:at], one...), one[4:]...)
+		},
+		"second of equal fields": func(b []byte) []byte {
+			return bytes.Replace(b, []byte("\x00\x00\x00\x05email"), []byte("\x00\x00\x00\x05phone"), 1)
+		},
+	} {
+		_, err := audit.DecodeEvent(spoil(bytes.Clone(data)))
+		require.Error(t, err, name)
+	}
+	for name, spoil := range map[string]func(e *audit.Event){
+		"out of order": func(e *audit.Event) { e.Changes[0], e.Changes[1] = e.Changes[1], e.Changes[0] },
+		"no such row":  func(e *audit.Event) { e.Changes[3].Row = 2 },
+		"no such name": func(e *audit.Event) { e.Changes[3].Field = "fax" },
+	} {
+		e := audit.ChangesEvent()
+		spoil(&e)
+		_, err := audit.EncodeEvent(e)
+		require.Error(t, err, name)
+	}
 }
 
 func TestEventsSurviveEncoding(t *testing.T) {
@@ -75,6 +125,14 @@ func TestEventsSurviveEncoding(t *testing.T) {
 		e.Actor.ID, e.Purpose, e.Subject = text.Draw(t, "actor"), text.Draw(t, "purpose"), text.Draw(t, "subject")
 		e.Fields = rapid.SliceOfN(text, 1, 5).Draw(t, "fields")
 		e.Rows[0].Rev = rapid.Int64().Draw(t, "rev")
+		for _, row := range rapid.SliceOfDistinct(rapid.IntRange(audit.AllRows, 1), rapid.ID[int]).Draw(t, "changed") {
+			v := audit.Value{State: rapid.SampledFrom([]audit.State{audit.Absent, audit.Null, audit.Plain, audit.Masked, audit.Unknown}).Draw(t, "state")}
+			if v.State == audit.Plain || v.State == audit.Masked {
+				v.Text = text.Draw(t, "value")
+			}
+			e.Changes = append(e.Changes, audit.Change{Row: row, Field: e.Fields[0], Before: v, After: audit.Value{State: audit.Committed, Sum: [32]byte{1}}})
+		}
+		slices.SortFunc(e.Changes, func(a, b audit.Change) int { return a.Row - b.Row })
 		data, err := audit.EncodeEvent(e)
 		if err != nil {
 			t.Fatal(err)
@@ -93,13 +151,17 @@ func TestEventsSurviveEncoding(t *testing.T) {
 func FuzzDecodeEvent(f *testing.F) {
 	data, err := audit.EncodeEvent(audit.VectorEvent())
 	require.NoError(f, err)
-	f.Add(data)
-	f.Add(data[:len(data)-1])
-	f.Add(append(data[:len(data):len(data)], 0))
-	for i := range data {
-		other := append([]byte(nil), data...)
-		other[i] ^= 0xff
-		f.Add(other)
+	changed, err := audit.EncodeEvent(audit.ChangesEvent())
+	require.NoError(f, err)
+	for _, data := range [][]byte{data, changed} {
+		f.Add(data)
+		f.Add(data[:len(data)-1])
+		f.Add(append(data[:len(data):len(data)], 0))
+		for i := range data {
+			other := append([]byte(nil), data...)
+			other[i] ^= 0xff
+			f.Add(other)
+		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := audit.DecodeEvent(data)
