@@ -1,6 +1,12 @@
 // Package dirstore keeps a backup repository in a directory: one file for each
 // object, written durably (content and directory are fsync'd) and never
-// replaced. Files are readable by their owner only.
+// replaced. Files are readable by their owner only. Several processes may use
+// one directory at once.
+//
+// The file system must have hard links, by which a name is made only if there is
+// none and only with its whole content; on one that has not, every Put fails. A
+// process that is killed while it writes leaves a file whose name begins with
+// ".tmp-", which no method shows; it may be deleted whenever no backup runs.
 //
 // Not protected: whoever may write in the directory may delete it. Copy it to
 // a place where the application has no such right.
@@ -12,11 +18,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"syscall"
 
 	"github.com/confide-go/confide/backup"
 	"github.com/confide-go/confide/internal/durable"
@@ -83,7 +87,7 @@ func (s *Store) Get(ctx context.Context, key string, offset, length int64) ([]by
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("dirstore: get %s: %w", key, err)
+		return nil, fmt.Errorf("dirstore: get %s: %w", key, missing(err))
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -119,76 +123,9 @@ func (s *Store) Stat(ctx context.Context, key string) (backup.Object, error) {
 		err = fs.ErrNotExist
 	}
 	if err != nil {
-		return backup.Object{}, fmt.Errorf("dirstore: stat %s: %w", key, err)
+		return backup.Object{}, fmt.Errorf("dirstore: stat %s: %w", key, missing(err))
 	}
 	return backup.Object{Key: key, Size: info.Size()}, nil
-}
-
-// List implements backup.Store.
-func (s *Store) List(ctx context.Context, prefix, after string) iter.Seq2[backup.Object, error] {
-	return func(yield func(backup.Object, error) bool) {
-		objects, err := s.walk(ctx, prefix, after)
-		if err != nil {
-			yield(backup.Object{}, fmt.Errorf("dirstore: list: %w", err))
-			return
-		}
-		for _, o := range objects {
-			if err := ctx.Err(); err != nil {
-				yield(backup.Object{}, err)
-				return
-			}
-			if !yield(o, nil) {
-				return
-			}
-		}
-	}
-}
-
-// walk collects and sorts, because the order of directories differs from that
-// of keys: "a/b" comes after "a-b".
-func (s *Store) walk(ctx context.Context, prefix, after string) ([]backup.Object, error) {
-	var objects []backup.Object
-	err := filepath.WalkDir(s.root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			if errors.Is(err, fs.ErrNotExist) && path != s.root {
-				return nil // deleted meanwhile
-			}
-			return err
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(s.root, path)
-		if err != nil {
-			return err
-		}
-		key := filepath.ToSlash(rel)
-		if entry.IsDir() {
-			if key != "." && !related(key+"/", prefix) {
-				return fs.SkipDir
-			}
-			return nil
-		}
-		if strings.HasPrefix(entry.Name(), ".tmp-") || !strings.HasPrefix(key, prefix) || key <= after {
-			return nil // an unfinished write, or not asked for
-		}
-		info, err := entry.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		objects = append(objects, backup.Object{Key: key, Size: info.Size()})
-		return nil
-	})
-	slices.SortFunc(objects, func(a, b backup.Object) int { return strings.Compare(a.Key, b.Key) })
-	return objects, err
-}
-
-// related reports whether keys below dir can begin with prefix.
-func related(dir, prefix string) bool {
-	return strings.HasPrefix(dir, prefix) || strings.HasPrefix(prefix, dir)
 }
 
 // Delete implements backup.Store.
@@ -200,8 +137,29 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Lstat(path)
+	if absent(err) || err == nil && info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		err = durable.Remove(path)
+	}
+	if err != nil && !absent(err) {
 		return fmt.Errorf("dirstore: delete %s: %w", key, err)
 	}
 	return nil
+}
+
+// absent reports whether an error says that a file is missing: also that a part
+// of its path is another object.
+func absent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// missing gives an error that says so the form which callers look for.
+func missing(err error) error {
+	if absent(err) {
+		return fs.ErrNotExist
+	}
+	return err
 }

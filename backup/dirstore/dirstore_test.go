@@ -1,6 +1,7 @@
 package dirstore_test
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +20,17 @@ func TestDirectoryIsAStore(t *testing.T) {
 		require.NoError(t, err)
 		return s
 	})
+}
+
+func TestMain(m *testing.M) {
+	backuptest.StoreWorker(open)
+	os.Exit(m.Run())
+}
+
+func open(ctx context.Context, dir string) (backup.Store, error) { return dirstore.Open(ctx, dir) }
+
+func TestSeveralProcessesShareADirectory(t *testing.T) {
+	backuptest.RunStoreProcesses(t, t.TempDir(), open)
 }
 
 func TestKeysStayInTheDirectory(t *testing.T) {

@@ -83,6 +83,14 @@ func Append(path string, data []byte, perm fs.FileMode) (err error) {
 	return nil
 }
 
+// Remove deletes the file at path; after a crash it does not come back.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("durable: remove %s: %w", path, cause(err))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
 // MkdirAll creates the directory and its missing parents, durably.
 func MkdirAll(path string, perm fs.FileMode) error {
 	if info, err := os.Stat(path); err == nil {

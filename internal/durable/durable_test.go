@@ -140,3 +140,13 @@ func TestCreateFromStreamsOrLeavesNothing(t *testing.T) {
 	require.ErrorIs(t, durable.CreateFrom(path, bytes.NewReader(nil), 0o600), fs.ErrExist)
 	onlyFile(t, path)
 }
+
+func TestRemoveDeletesOnceAndOnlyWhatItNames(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a")
+	require.NoError(t, durable.Create(path, []byte("a"), 0o600))
+	require.NoError(t, durable.Create(filepath.Join(dir, "b"), []byte("b"), 0o600))
+	require.NoError(t, durable.Remove(path))
+	require.ErrorIs(t, durable.Remove(path), fs.ErrNotExist)
+	onlyFile(t, filepath.Join(dir, "b"))
+}
