@@ -31,6 +31,7 @@ type cutter struct {
 
 	buf    []byte
 	rows   int64
+	last   int   // where the last row begins in buf
 	offset []int // where each cell of the last row began, and its end
 	digest []byte
 }
@@ -44,17 +45,35 @@ func (c *cutter) start(buf []byte) {
 	c.buf, c.rows = append(buf[:0], c.header...), 0
 }
 
-// add appends a row and reports whether the chunk ends here.
-func (c *cutter) add(row Row) (bool, error) {
+// append adds a row to the chunk.
+func (c *cutter) append(row Row) error {
 	if len(row) > maxRow {
-		return false, fmt.Errorf("%w: a row of table %q has %d bytes, more than %d; exclude the table", ErrUnsupported, c.table.Name, len(row), maxRow)
+		return fmt.Errorf("%w: a row of table %q has %d bytes, more than %d; exclude the table", ErrUnsupported, c.table.Name, len(row), maxRow)
 	}
 	if err := c.parse(row); err != nil {
-		return false, fmt.Errorf("backup: row of table %q: %w", c.table.Name, err)
+		return fmt.Errorf("backup: row of table %q: %w", c.table.Name, err)
 	}
 	c.buf = binary.AppendUvarint(c.buf, uint64(len(row)))
+	c.last = len(c.buf)
 	c.buf = append(c.buf, row...)
 	c.rows++
+	return nil
+}
+
+// lastKey returns the cells of the last row's primary key.
+func (c *cutter) lastKey() (key []byte) {
+	row := c.buf[c.last:]
+	for _, i := range c.table.Key {
+		key = append(key, row[c.offset[i]:c.offset[i+1]]...)
+	}
+	return key
+}
+
+// add appends a row and reports whether the chunk ends here.
+func (c *cutter) add(row Row) (bool, error) {
+	if err := c.append(row); err != nil {
+		return false, err
+	}
 	switch size := len(c.buf); {
 	case size < minChunk:
 		return false, nil

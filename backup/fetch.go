@@ -10,12 +10,14 @@ import (
 )
 
 // A fetched is the content of one chunk, or why it could not be had. Damage is
-// set when the object is to blame and not the way to it.
+// set when the object is to blame and not the way to it; sealed when nothing is
+// to blame, but the key is not at hand.
 type fetched struct {
 	ref     *chunkRef
 	content []byte
 	err     error
 	damage  string // "missing" or "damaged"
+	sealed  bool
 }
 
 // fetch reads and opens chunks, some ahead of the consumer, and yields them in
@@ -69,11 +71,15 @@ func (c *codec) fetch(ctx context.Context, store Store, ref *chunkRef) fetched {
 	case err != nil:
 		return fetched{ref: ref, err: fmt.Errorf("backup: read %s: %w", key, err)}
 	}
-	content, err := c.unseal(ref.Generation, ref.ID, object)
-	if err == nil && int64(len(object)) != ref.Stored {
-		err = fmt.Errorf("has %d bytes instead of %d", len(object), ref.Stored)
+	content, err := c.unseal(ctx, ref.Run, ref.ID, object)
+	blameless := errors.As(err, new(keyTrouble))
+	if (err == nil || blameless) && int64(len(object)) != ref.Stored {
+		err, blameless = fmt.Errorf("has %d bytes instead of %d", len(object), ref.Stored), false
 	}
-	if err != nil {
+	switch {
+	case blameless: // a data key that is sealed, or damaged and named by the error
+		return fetched{ref: ref, err: err, sealed: errors.Is(err, errSealed) || errors.Is(err, ErrDamaged)}
+	case err != nil:
 		return fetched{ref: ref, damage: "damaged", err: fmt.Errorf("%w: %s %w", ErrDamaged, key, err)}
 	}
 	return fetched{ref: ref, content: content}

@@ -28,6 +28,7 @@ type keyring struct {
 	hash     *prf.Set
 	signer   tink.Signer
 	verifier tink.Verifier
+	data     *dataKeys
 	boundary []byte // HMAC key of chunk boundaries
 	rows     []byte // HMAC key of row sets
 }

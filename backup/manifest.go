@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-const manifestVersion = 1
+const manifestVersion = 2 // version 1 knew full snapshots only
 
 // manifestHead is the part of a manifest that is not sealed.
 type manifestHead struct {
@@ -25,32 +25,45 @@ type manifestHead struct {
 type manifest struct {
 	DataSet    string          `json:"data_set"`
 	Time       time.Time       `json:"time"`
-	Generation ID              `json:"generation"`
+	Kind       Kind            `json:"kind,omitempty"`
+	Generation ID              `json:"generation"` // the full snapshot that began it
 	Schema     Schema          `json:"schema"`
-	Tables     []manifestTable `json:"tables"` // in the order of Schema.Tables
+	Tables     []manifestTable `json:"tables"`              // in the order of Schema.Tables
+	DataKeys   []dataKeyName   `json:"data_keys,omitempty"` // what seals the chunks
+	Missed     []Missed        `json:"missed,omitempty"`
 }
 
 type manifestTable struct {
 	Rows   int64       `json:"rows"`
 	Bytes  int64       `json:"bytes"`
-	Sum    chunkID     `json:"sum"` // rowSet of all rows
+	Sum    chunkID     `json:"sum"`            // rowSet of all rows
+	Mark   string      `json:"mark,omitempty"` // what this run leaves in the source's change tracking
 	Chunks []*chunkRef `json:"chunks,omitempty"`
 }
 
 type chunkRef struct {
-	ID         chunkID `json:"id"`
-	Generation ID      `json:"generation"`
-	Rows       int64   `json:"rows"`
-	Stored     int64   `json:"stored"` // size of the object
+	ID     chunkID `json:"id"`
+	Run    ID      `json:"generation"` // whose run stored it; named so since version 1
+	Rows   int64   `json:"rows"`
+	Stored int64   `json:"stored"` // size of the object
+
+	// Since version 2; an incremental run shares a chunk without reading it.
+	Bytes int64   `json:"bytes,omitempty"` // of the rows
+	Sum   chunkID `json:"sum,omitzero"`    // rowSet of its rows
+	Last  []byte  `json:"last,omitempty"`  // cells of the primary key of its last row
+	Key   int     `json:"key,omitempty"`   // in DataKeys
+	Try   int     `json:"try,omitempty"`   // how many objects of this name could not be used
+
+	dataKey dataKeyName // DataKeys[Key]
 }
 
-func (c *chunkRef) key() string { return chunkKey(c.Generation, c.ID) }
+func (c *chunkRef) key() string { return chunkKey(c.Run, c.ID, c.Try) }
 
 // manifestHash chains manifests: SHA-256 of the whole object.
 func manifestHash(object []byte) chunkID { return sha256.Sum256(object) }
 
-func (k *keyring) manifestBinding(head manifestHead) []byte {
-	return bind("confide/backup/manifest/v1", k.repo, number64(uint64(head.id)), head.prev[:], number32(head.epoch))
+func (k *keyring) manifestBinding(version byte, head manifestHead) []byte {
+	return bind(fmt.Sprintf("confide/backup/manifest/v%d", version), k.repo, number64(uint64(head.id)), head.prev[:], number32(head.epoch))
 }
 
 // sealManifest turns a manifest into a signed object.
@@ -59,7 +72,7 @@ func (c *codec) sealManifest(head manifestHead, m manifest) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("backup: encode manifest: %w", err)
 	}
-	sealed, err := c.ring.aead.Encrypt(c.pack.EncodeAll(body, nil), c.ring.manifestBinding(head))
+	sealed, err := c.ring.aead.Encrypt(c.pack.EncodeAll(body, nil), c.ring.manifestBinding(manifestVersion, head))
 	if err != nil {
 		return nil, fmt.Errorf("backup: seal manifest: %w", err)
 	}
@@ -69,13 +82,21 @@ func (c *codec) sealManifest(head manifestHead, m manifest) ([]byte, error) {
 	object = append(object, number32(head.epoch)...)
 	object = append(object, number32(uint32(len(sealed)))...)
 	object = append(object, sealed...)
-	return c.ring.sign("confide/backup/manifest-signature/v1", object)
+	return c.ring.sign(manifestLabel(manifestVersion), object)
+}
+
+func manifestLabel(version byte) string {
+	return fmt.Sprintf("confide/backup/manifest-signature/v%d", version)
 }
 
 // openManifest checks the signature and opens a manifest.
 func (c *codec) openManifest(object []byte) (manifestHead, manifest, error) {
 	const fixed = 1 + 16 + 8 + 32 + 4
-	signed, err := c.ring.checkSigned("confide/backup/manifest-signature/v1", manifestVersion, fixed, object)
+	version := byte(manifestVersion)
+	if len(object) > 0 && object[0] == 1 {
+		version = 1
+	}
+	signed, err := c.ring.checkSigned(manifestLabel(version), version, fixed, object)
 	if err != nil {
 		return manifestHead{}, manifest{}, err
 	}
@@ -85,7 +106,7 @@ func (c *codec) openManifest(object []byte) (manifestHead, manifest, error) {
 		epoch: binary.BigEndian.Uint32(signed[57:]),
 	}
 	sealed, _, _ := cutSized(signed[fixed:])
-	packed, err := c.ring.aead.Decrypt(sealed, c.ring.manifestBinding(head))
+	packed, err := c.ring.aead.Decrypt(sealed, c.ring.manifestBinding(version, head))
 	if err != nil {
 		return manifestHead{}, manifest{}, errors.New("does not open: it was changed or belongs elsewhere")
 	}
@@ -99,7 +120,17 @@ func (c *codec) openManifest(object []byte) (manifestHead, manifest, error) {
 	if err := dec.Decode(&m); err != nil {
 		return manifestHead{}, manifest{}, fmt.Errorf("is not understood: %w", err)
 	}
-	return head, m, m.check()
+	if err := m.check(); err != nil {
+		return manifestHead{}, manifest{}, err
+	}
+	for _, t := range m.Tables {
+		for _, ref := range t.Chunks {
+			if len(m.DataKeys) > 0 {
+				ref.dataKey = m.DataKeys[ref.Key]
+			}
+		}
+	}
+	return head, m, nil
 }
 
 func (m manifest) check() error {
@@ -111,6 +142,9 @@ func (m manifest) check() error {
 		for _, c := range t.Chunks {
 			if c == nil {
 				return errors.New("has an empty chunk entry")
+			}
+			if len(m.DataKeys) > 0 && (c.Key < 0 || c.Key >= len(m.DataKeys) || m.DataKeys[c.Key].run != c.Run) {
+				return errors.New("has a chunk without a data key")
 			}
 			rows += c.Rows
 		}
@@ -157,7 +191,8 @@ func (k *keyring) checkSigned(label string, version byte, fixed int, object []by
 type openedManifest struct {
 	manifestHead
 	manifest
-	hash chunkID
+	hash    chunkID
+	version byte
 }
 
 // readManifest reads and checks one manifest. A damaged one is ErrDamaged.
@@ -177,5 +212,5 @@ func (c *codec) readManifest(ctx context.Context, store Store, id ID) (*openedMa
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s %w", ErrDamaged, key, err)
 	}
-	return &openedManifest{manifestHead: head, manifest: m, hash: manifestHash(object)}, nil
+	return &openedManifest{manifestHead: head, manifest: m, hash: manifestHash(object), version: object[0]}, nil
 }

@@ -24,6 +24,7 @@ const (
 
 	manifestPrefix = "manifest/"
 	prunePrefix    = "prune/"
+	dataKeyPrefix  = "datakey/"
 	chunkPrefix    = "chunk/"
 )
 
@@ -33,12 +34,19 @@ func manifestKey(id ID) string { return manifestPrefix + id.digits() }
 
 func pruneKey(through ID) string { return prunePrefix + through.digits() }
 
-func chunkKey(generation ID, chunk chunkID) string {
-	return chunkPrefix + generation.digits() + "/" + chunk.String()
+// chunkKey names a chunk by the run that stored it and its content. Try is above
+// zero if a run that was killed left an object there that its successor must not
+// use, as it was sealed to others.
+func chunkKey(run ID, chunk chunkID, try int) string {
+	key := chunkPrefix + run.digits() + "/" + chunk.String()
+	if try > 0 {
+		key += "-" + strconv.Itoa(try)
+	}
+	return key
 }
 
-// afterGeneration sorts behind all chunks of a generation and before those of the next.
-func afterGeneration(generation ID) string { return chunkPrefix + generation.digits() + "0" }
+// afterRun sorts behind all chunks of a run and before those of the next.
+func afterRun(run ID) string { return chunkPrefix + run.digits() + "0" }
 
 func parseNumbered(prefix, key string) (ID, bool) {
 	digits, ok := strings.CutPrefix(key, prefix)
@@ -56,15 +64,19 @@ func parseChunkKey(key string) (ID, chunkID, bool) {
 		return 0, chunkID{}, false
 	}
 	digits, name, _ := strings.Cut(rest, "/")
-	generation, ok := parseNumbered("", digits)
+	run, ok := parseNumbered("", digits)
 	if !ok {
+		return 0, chunkID{}, false
+	}
+	name, number, again := strings.Cut(name, "-")
+	if try, err := strconv.ParseUint(number, 10, 31); again && (err != nil || try == 0 || strconv.FormatUint(try, 10) != number) {
 		return 0, chunkID{}, false
 	}
 	var chunk chunkID
 	if err := chunk.UnmarshalText([]byte(name)); err != nil {
 		return 0, chunkID{}, false
 	}
-	return generation, chunk, true
+	return run, chunk, true
 }
 
 // A chunkID is the keyed hash of a chunk's content.

@@ -8,6 +8,9 @@ type Progress struct {
 	Rows  int64  // done, over all tables
 	Total int64
 	Bytes int64 // of those rows, uncompressed
+
+	Stored int64 // bytes Run has put into the store so far
+	Reused int64 // chunks Run did not have to store
 }
 
 // meter counts rows and reports now and then. It is used by one goroutine.
@@ -15,6 +18,8 @@ type meter struct {
 	report func(Progress)
 	now    Progress
 	next   int64
+	read   int64 // rows that Run has read from the source
+	work   func() (stored, reused int64)
 }
 
 const reportEvery = 1000
@@ -38,6 +43,9 @@ func (m *meter) add(rows, bytes int64) {
 
 func (m *meter) flush() {
 	m.next = m.now.Rows + reportEvery
+	if m.work != nil {
+		m.now.Stored, m.now.Reused = m.work()
+	}
 	if m.report != nil {
 		m.report(m.now)
 	}

@@ -102,24 +102,45 @@ func (r *Repository) planPrune(ctx context.Context, ring *keyring, keep []ID) (p
 				need[ref.key()] = ref.Stored
 			}
 		}
+		for _, name := range m.DataKeys {
+			need[name.key()] = anySize
+		}
 	}
-	for o, err := range r.cfg.Store.List(ctx, chunkPrefix, "") {
-		if err != nil {
-			return prunePlan{}, fmt.Errorf("backup: list chunks: %w", err)
-		}
-		if size, ok := need[o.Key]; ok && size == o.Size {
-			delete(need, o.Key)
-			continue
-		}
-		// A later generation may belong to a run that is under way.
-		if generation, _, ok := parseChunkKey(o.Key); ok && generation <= plan.record.Newest {
-			plan.keys = append(plan.keys, o.Key)
+	for _, prefix := range []string{chunkPrefix, dataKeyPrefix} {
+		if err := r.unneeded(ctx, prefix, need, &plan); err != nil {
+			return prunePlan{}, err
 		}
 	}
 	for key := range need {
 		return prunePlan{}, fmt.Errorf("%w: nothing pruned: %s, of a snapshot to be kept, is missing or has another size", ErrDamaged, key)
 	}
 	return plan, nil
+}
+
+// anySize stands for the size of an object that no manifest states.
+const anySize = -1
+
+// unneeded adds the objects to the plan that no kept snapshot needs, and strikes
+// the others off need.
+func (r *Repository) unneeded(ctx context.Context, prefix string, need map[string]int64, plan *prunePlan) error {
+	for o, err := range r.cfg.Store.List(ctx, prefix, "") {
+		if err != nil {
+			return fmt.Errorf("backup: list %s: %w", prefix, err)
+		}
+		if size, ok := need[o.Key]; ok && (size == o.Size || size == anySize) {
+			delete(need, o.Key)
+			continue
+		}
+		// A later run may be under way.
+		run, _, ok := parseChunkKey(o.Key)
+		if name, named := parseDataKeyName(o.Key); named {
+			run, ok = name.run, true
+		}
+		if ok && run <= plan.record.Newest {
+			plan.keys = append(plan.keys, o.Key)
+		}
+	}
+	return nil
 }
 
 // recordPrune makes the removal known before it happens.

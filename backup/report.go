@@ -13,6 +13,7 @@ type Report struct {
 	Objects   int      // read and checked
 	Rows      int64    // read and, by Restore, read back from the target
 	Bytes     int64    // of those objects
+	Unopened  int      // of these, chunks of which only the seal was checked: their data key is not at hand
 	Leftover  int      // good objects of unfinished runs and prunes: harmless
 	Damage    []Damage // everything that is wrong, by object
 }

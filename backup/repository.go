@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -21,12 +22,23 @@ type Config struct {
 	DataSet string               // names what the repository holds, e.g. "crm"; required: a-z, 0-9, '-', '_'
 	Record  Recorder             // told of finished work; required, Discard is the named "nobody"
 	Now     func() time.Time     // nil: time.Now
+
+	// Recipients can read the rows that are backed up from now on; nobody else can,
+	// also not with the KEK. Empty: whoever has the KEK can.
+	Recipients []Recipient
+	// Recovery is the private key of one recipient, for Restore and for a Verify
+	// that opens everything. A process that only backs up must not have it.
+	Recovery tink.HybridDecrypt
+	// Epochs seal rows a second time, under keys that are destroyed on a schedule.
+	// Nil: nothing is forgotten but by Prune.
+	Epochs Epochs
 }
 
 // A Repository is the snapshots of one data set in one store. Its methods may be
 // called by several goroutines and processes at once.
 type Repository struct {
-	cfg Config
+	cfg  Config
+	data *dataKeys
 
 	mu   sync.Mutex
 	keys *keyring // nil until the repository has keys
@@ -45,10 +57,15 @@ func Open(ctx context.Context, cfg Config) (*Repository, error) {
 	case !validDataSet(cfg.DataSet):
 		return nil, errors.New("backup: Config.DataSet must be 1 to 63 of a-z, 0-9, '-' and '_'")
 	}
+	for i, to := range cfg.Recipients {
+		if to.Name == "" || to.Key == nil || slices.ContainsFunc(cfg.Recipients[:i], func(r Recipient) bool { return r.Name == to.Name }) {
+			return nil, fmt.Errorf("backup: Config.Recipients[%d] needs a key and a name of its own", i)
+		}
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := &Repository{cfg: cfg}
+	r := &Repository{cfg: cfg, data: &dataKeys{cfg: cfg, open: map[dataKeyName]openedDataKey{}}}
 	keys, err := r.loadKeys(ctx)
 	if err != nil {
 		return nil, err
@@ -98,6 +115,7 @@ func (r *Repository) readKeys(ctx context.Context) (*keyring, error) {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", key, err))
 			continue
 		}
+		ring.data = r.data
 		rings = append(rings, ring)
 	}
 	switch {

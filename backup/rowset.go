@@ -29,13 +29,17 @@ func (s *rowSet) add(row []byte) {
 	s.mac.Write(s.prefix)
 	s.mac.Write(row)
 	s.digest = s.mac.Sum(s.digest[:0])
+	s.merge(chunkID(s.digest), 1, int64(len(row)))
+}
+
+// merge adds another set's rows.
+func (s *rowSet) merge(sum chunkID, rows, bytes int64) {
 	var carry uint64
 	for i := range s.sum {
-		word := binary.BigEndian.Uint64(s.digest[24-8*i:])
-		s.sum[i], carry = bits.Add64(s.sum[i], word, carry)
+		s.sum[i], carry = bits.Add64(s.sum[i], binary.BigEndian.Uint64(sum[24-8*i:]), carry)
 	}
-	s.rows++
-	s.bytes += int64(len(row))
+	s.rows += rows
+	s.bytes += bytes
 }
 
 // value is the sum, most significant byte first.

@@ -9,6 +9,7 @@ import (
 // A Snapshot describes one stored snapshot.
 type Snapshot struct {
 	ID      ID
+	Kind    Kind
 	Hash    string // of its manifest, which also fixes everything before it
 	Time    time.Time
 	DataSet string
@@ -16,7 +17,17 @@ type Snapshot struct {
 	Tables  []TableInfo
 	Omitted []Omission
 	Rows    int64
-	Stored  int64 // bytes of its chunks in the store
+	Stored  int64    // bytes of its chunks in the store
+	Missed  []Missed // changes that the source's tracking had not reported: have them looked into
+	Work    Work     // what Run did for it; List does not know
+}
+
+// Work is what a run did.
+type Work struct {
+	Read   int64 // rows read from the source
+	Stored int64 // bytes put into the store as chunks
+	Chunks int64 // put into the store
+	Reused int64 // shared with earlier snapshots, or left by a run that was killed
 }
 
 // TableInfo describes one table of a snapshot.
@@ -34,7 +45,7 @@ type Head struct {
 }
 
 func (m *openedManifest) snapshot() Snapshot {
-	s := Snapshot{ID: m.id, Hash: m.hash.String(), Time: m.Time, DataSet: m.DataSet, Engine: m.Schema.Engine, Omitted: m.Schema.Omitted}
+	s := Snapshot{ID: m.id, Kind: m.Kind, Missed: m.Missed, Hash: m.hash.String(), Time: m.Time, DataSet: m.DataSet, Engine: m.Schema.Engine, Omitted: m.Schema.Omitted}
 	for i, t := range m.Tables {
 		s.Tables = append(s.Tables, TableInfo{Name: m.Schema.Tables[i].Name, Rows: t.Rows, Bytes: t.Bytes, Chunks: len(t.Chunks)})
 		s.Rows += t.Rows

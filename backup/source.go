@@ -24,6 +24,33 @@ type View interface {
 	Close() error
 }
 
+// A Tracker is a View of a source that keeps track of changes, so that an
+// incremental run need not read everything. What it says is never believed
+// alone: rows are counted, and a rolling share of them is read all the same.
+type Tracker interface {
+	// Marks returns what a table's tracking carries in this view, and what Settle
+	// will make it carry; empty if the table is not tracked. If the first equals
+	// what an earlier snapshot's Settle left, then all changes since that snapshot
+	// are known. Nothing that restores, copies or rebuilds a table or its tracking
+	// may preserve a mark without the changes that go with it.
+	Marks(table string) (now, next string)
+	// Changed reports whether a row with a key in the span may have been inserted,
+	// updated or deleted since then.
+	Changed(ctx context.Context, table string, span Span) (bool, error)
+	// Range yields the rows in the span, like Rows.
+	Range(ctx context.Context, table string, span Span) iter.Seq2[Row, error]
+	// Count returns the exact number of rows.
+	Count(ctx context.Context, table string) (int64, error)
+	// Settle forgets the changes that this view has seen, and no others. It is
+	// called after Close, once the snapshot exists.
+	Settle(ctx context.Context) error
+}
+
+// A Span is the rows of a table whose primary key is greater than After and not
+// greater than Through, in the order of Rows. Both are the key's cells one after
+// the other; nil stands for no bound.
+type Span struct{ After, Through []byte }
+
 // A Row is its cells in column order, in the encoding of package cell. The
 // bytes are valid until the next row.
 type Row []byte

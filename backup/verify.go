@@ -38,7 +38,7 @@ func (r *Repository) Verify(ctx context.Context, id ID, opts VerifyOptions) (Rep
 		}
 		defer v.codec.close()
 	}
-	for _, step := range []func(context.Context) error{v.inventory, v.keys, v.prunes, v.chain} {
+	for _, step := range []func(context.Context) error{v.inventory, v.keys, v.prunes, v.chain, v.dataKeys} {
 		if err := step(ctx); err != nil {
 			return v.report, err
 		}
@@ -248,6 +248,35 @@ func (v *verification) choose(id ID) ([]*openedManifest, error) {
 	return nil, fmt.Errorf("%w: %d; List says which there are", ErrNoSnapshot, id)
 }
 
+// dataKeys checks the data keys of all manifests, and those of unfinished runs.
+func (v *verification) dataKeys(ctx context.Context) error {
+	used := map[dataKeyName]bool{}
+	for _, m := range v.manifests {
+		for _, name := range m.DataKeys {
+			used[name] = true
+		}
+	}
+	for name := range used {
+		if _, ok := v.objects[name.key()]; !ok {
+			v.report.damage(name.key(), "missing", "the data key of a snapshot")
+		}
+	}
+	for key := range v.objects {
+		name, ok := parseDataKeyName(key)
+		if !ok || v.ring == nil {
+			continue
+		}
+		_, err := readDataKey(ctx, v.repo.cfg.Store, v.ring, name)
+		if err := v.note(key, err); err != nil {
+			return err
+		}
+		if err == nil && !used[name] {
+			v.report.Leftover++
+		}
+	}
+	return nil
+}
+
 // snapshots checks that every chunk of every manifest is there, and reads those
 // of the chosen ones.
 func (v *verification) snapshots(ctx context.Context, chosen []*openedManifest) error {
@@ -315,6 +344,13 @@ func (v *verification) table(ctx context.Context, table Table, entry manifestTab
 			whole = false
 			continue
 		}
+		if f.sealed {
+			v.report.Objects++
+			v.report.Bytes += f.ref.Stored
+			v.report.Unopened++
+			whole = false
+			continue
+		}
 		if f.err != nil {
 			return f.err
 		}
@@ -350,14 +386,14 @@ func (v *verification) sampled() bool {
 func (v *verification) leftovers(ctx context.Context) error {
 	hidden := map[ID]bool{}
 	for key := range v.objects {
-		generation, id, ok := parseChunkKey(key)
+		run, id, ok := parseChunkKey(key)
 		if !ok || v.ring == nil {
 			v.report.damage(key, "foreign", "not an object of a repository")
 			continue
 		}
-		if generation > v.newest+1 && !hidden[generation] {
-			hidden[generation] = true
-			v.report.damage(manifestKey(generation-1), "missing", "there are chunks of snapshot %d, which was made after it", generation)
+		if run > v.newest+1 && !hidden[run] {
+			hidden[run] = true
+			v.report.damage(manifestKey(run-1), "missing", "there are chunks of snapshot %d, which was made after it", run)
 		}
 		if v.opts.Sample > 0 {
 			v.report.Leftover++
@@ -367,7 +403,11 @@ func (v *verification) leftovers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := v.codec.unseal(generation, id, object); err != nil {
+		_, err = v.codec.unseal(ctx, run, id, object)
+		if errors.As(err, new(keyTrouble)) {
+			err = nil // its seal is right; the key is at fault, if anything, and was reported
+		}
+		if err != nil {
 			v.report.damage(key, "foreign", "%s", err)
 			continue
 		}
