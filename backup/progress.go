@@ -3,7 +3,7 @@ package backup
 // Progress is where long work stands. Total is an estimate during Run and exact
 // elsewhere; zero means unknown.
 type Progress struct {
-	Phase string // "copy", "verify", "restore", "prove"
+	Phase string // "copy", "verify", "survey", "restore", "prove"
 	Table string // the table at work
 	Rows  int64  // done, over all tables
 	Total int64

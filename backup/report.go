@@ -16,6 +16,10 @@ type Report struct {
 	Unopened  int      // of these, chunks of which only the seal was checked: their data key is not at hand
 	Leftover  int      // good objects of unfinished runs and prunes: harmless
 	Damage    []Damage // everything that is wrong, by object
+
+	// Omitted is what a restore into another engine has not made: rules that are
+	// written in the first one's SQL. Rows are never among it.
+	Omitted []Omission
 }
 
 // Damage is one thing that is wrong with a repository.

@@ -27,12 +27,12 @@ func (r *Repository) Restore(ctx context.Context, id ID, target Target, opts Res
 	if err != nil {
 		return Report{}, err
 	}
-	loading, err := target.Begin(ctx, m.Schema)
+	w := &restoration{store: r.cfg.Store, ring: ring, from: m, progress: opts.Progress}
+	loading, err := w.begin(ctx, target)
 	if err != nil {
 		return Report{}, err
 	}
 	defer loading.Close()
-	w := &restoration{store: r.cfg.Store, ring: ring, from: m, to: loading, progress: opts.Progress}
 	if err := w.load(ctx); err != nil {
 		return Report{}, fmt.Errorf("backup: restore snapshot %d: %w", m.id, err)
 	}
@@ -84,6 +84,36 @@ type restoration struct {
 	to       Loading
 	progress func(Progress)
 	report   Report
+}
+
+// begin lets the target look at the rows, if it has to, and prepares it.
+func (w *restoration) begin(ctx context.Context, target Target) (Loading, error) {
+	if s, ok := target.(Surveyor); ok {
+		surveyed, err := s.Survey(ctx, w.from.Schema, func(name string) iter.Seq2[Row, error] { return w.table(ctx, name) })
+		if err != nil {
+			return nil, fmt.Errorf("backup: restore snapshot %d: %w", w.from.id, err)
+		}
+		target, w.report = surveyed, Report{}
+	}
+	loading, err := target.Begin(ctx, w.from.Schema)
+	if err != nil {
+		return nil, err
+	}
+	w.to = loading
+	if o, ok := loading.(interface{ Omitted() []Omission }); ok {
+		w.report.Omitted = o.Omitted()
+	}
+	return loading, nil
+}
+
+// table yields the rows of one table by its name.
+func (w *restoration) table(ctx context.Context, name string) iter.Seq2[Row, error] {
+	for i, t := range w.from.Schema.Tables {
+		if t.Name == name {
+			return w.rows(ctx, t, w.from.Tables[i], newMeter(w.progress, "survey", w.from.Tables[i].Rows))
+		}
+	}
+	return func(yield func(Row, error) bool) { yield(nil, fmt.Errorf("backup: there is no table %q in this snapshot", name)) }
 }
 
 func (w *restoration) load(ctx context.Context) error {

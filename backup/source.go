@@ -63,6 +63,15 @@ type Target interface {
 	Begin(ctx context.Context, schema Schema) (Loading, error)
 }
 
+// A Surveyor is a Target that takes snapshots of other engines too. Restore asks
+// it first.
+type Surveyor interface {
+	// Survey reads the rows of the snapshot as often as it has to, writes nothing,
+	// and returns the Target to restore into. What the engine cannot hold exactly
+	// is refused with ErrUnsupported, naming table and column.
+	Survey(ctx context.Context, schema Schema, rows func(table string) iter.Seq2[Row, error]) (Target, error)
+}
+
 // A Loading is a restore under way. It is used by one goroutine.
 type Loading interface {
 	// Load stores a table's rows.
@@ -97,6 +106,13 @@ type Table struct {
 	Create  []string `json:"create"`           // statements that make the table
 	Finish  []string `json:"finish,omitempty"` // statements after its rows: indexes and constraints
 
+	// What follows is the same in words that every engine understands, for a
+	// restore into another one and for the relations between rows.
+	Indexes    []Index     `json:"indexes,omitempty"`    // beside the primary key
+	References []Reference `json:"references,omitempty"` // foreign keys
+	Counter    *Counter    `json:"counter,omitempty"`    // numbers that the database gives out
+	Local      []Omission  `json:"local,omitempty"`      // what only Create and Finish can make again
+
 	Estimate int64 `json:"-"` // about how many rows there are, for progress; 0 if unknown
 }
 
@@ -104,6 +120,30 @@ type Table struct {
 type Column struct {
 	Name string `json:"name"`
 	Type string `json:"type"` // as declared in the engine, with length and precision
+
+	NotNull bool   `json:"not_null,omitempty"`
+	Form    string `json:"form,omitempty"` // "json" where the type alone does not say so
+}
+
+// An Index is an index over whole columns.
+type Index struct {
+	Columns []string `json:"columns"`
+	Unique  bool     `json:"unique,omitempty"`
+}
+
+// A Reference is a foreign key: each row's Columns name a row of Table by To.
+type Reference struct {
+	Columns  []string `json:"columns"`
+	Table    string   `json:"table"`
+	To       []string `json:"to,omitempty"` // empty: the primary key of Table
+	OnDelete string   `json:"on_delete,omitempty"`
+	OnUpdate string   `json:"on_update,omitempty"`
+}
+
+// A Counter numbers the rows of a table.
+type Counter struct {
+	Column string `json:"column"`
+	Last   int64  `json:"last"` // the last number given out; 0 if only the rows tell
 }
 
 // An Omission is something a snapshot does not contain, and why.

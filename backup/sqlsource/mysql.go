@@ -157,7 +157,7 @@ func (e mysql) table(ctx context.Context, s *session, name string) (*table, erro
 		return nil, err
 	}
 	t.schema.Create = []string{create}
-	return t, nil
+	return t, e.relate(ctx, s, t)
 }
 
 func (mysql) columns(ctx context.Context, s *session, name string) (*table, error) {

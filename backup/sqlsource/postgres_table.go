@@ -64,7 +64,10 @@ func (e postgres) table(ctx context.Context, s *session, r relation, sequences [
 		return nil, err
 	}
 	t.schema.Create = []string{pgCreate(r, columns, sequences)}
-	return t, e.finish(ctx, s, r, t)
+	if err := e.finish(ctx, s, r, t); err != nil {
+		return nil, err
+	}
+	return t, e.relate(ctx, s, r, t, columns, sequences)
 }
 
 func (postgres) key(ctx context.Context, s *session, r relation, t *table) error {

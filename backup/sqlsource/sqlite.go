@@ -88,8 +88,10 @@ func (e sqlite) table(ctx context.Context, s *session, name string, objects []sq
 	if len(t.key) == 0 {
 		return nil, refuse(name, "has no primary key", "declare one")
 	}
-	err = s.one(ctx, "SELECT count(*) FROM "+quoted(name), nil, &t.schema.Estimate)
-	return t, err
+	if err := s.one(ctx, "SELECT count(*) FROM "+quoted(name), nil, &t.schema.Estimate); err != nil {
+		return nil, err
+	}
+	return t, e.relate(ctx, s, t)
 }
 
 func (sqlite) columns(ctx context.Context, s *session, name string) (*table, error) {

@@ -20,15 +20,68 @@ type column struct {
 	typ  string // as declared
 	base string // the type's bare name, as the engine's catalog gives it
 	oid  uint32 // PostgreSQL
+
+	notNull bool
+	form    string // "json" where the type does not say so
 }
 
 // describe fills the portable part of the table's schema.
 func (t *table) describe() backup.Table {
 	t.schema.Name, t.schema.Key = t.name, t.key
 	for _, c := range t.columns {
-		t.schema.Columns = append(t.schema.Columns, backup.Column{Name: c.name, Type: c.typ})
+		t.schema.Columns = append(t.schema.Columns, backup.Column{Name: c.name, Type: c.typ, NotNull: c.notNull, Form: c.form})
 	}
 	return t.schema
+}
+
+// local notes something that only this engine's own statements make again.
+func (t *table) local(kind, name string) {
+	t.schema.Local = append(t.schema.Local, backup.Omission{Kind: kind, Name: name, Reason: "of table " + t.name + "; written in the engine's own SQL"})
+}
+
+// An indexed is one column of one index, as a catalog lists them.
+type indexed struct {
+	index  string
+	unique bool
+	odd    bool // partial, over an expression or over a part of a column
+	column string
+}
+
+// addIndexes gathers columns that follow each other into indexes.
+func (t *table) addIndexes(list []indexed) {
+	for i := 0; i < len(list); {
+		index, odd := backup.Index{Unique: list[i].unique}, false
+		first := i
+		for ; i < len(list) && list[i].index == list[first].index; i++ {
+			index.Columns = append(index.Columns, list[i].column)
+			odd = odd || list[i].odd || list[i].column == ""
+		}
+		if odd {
+			t.local("index", list[first].index)
+			continue
+		}
+		t.schema.Indexes = append(t.schema.Indexes, index)
+	}
+}
+
+// A referring is one column of one foreign key.
+type referring struct {
+	key, column, table, to string
+	onDelete, onUpdate     string
+}
+
+func (t *table) addReferences(list []referring) {
+	for i := 0; i < len(list); {
+		first := list[i]
+		r := backup.Reference{Table: first.table, OnDelete: first.onDelete, OnUpdate: first.onUpdate}
+		for ; i < len(list) && list[i].key == first.key; i++ {
+			r.Columns = append(r.Columns, list[i].column)
+			if list[i].to != "" {
+				r.To = append(r.To, list[i].to)
+			}
+		}
+		t.schema.References = append(t.schema.References, r)
+	}
 }
 
 // list joins the columns, each written by f.
