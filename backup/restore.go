@@ -113,7 +113,9 @@ func (w *restoration) table(ctx context.Context, name string) iter.Seq2[Row, err
 			return w.rows(ctx, t, w.from.Tables[i], newMeter(w.progress, "survey", w.from.Tables[i].Rows))
 		}
 	}
-	return func(yield func(Row, error) bool) { yield(nil, fmt.Errorf("backup: there is no table %q in this snapshot", name)) }
+	return func(yield func(Row, error) bool) {
+		yield(nil, fmt.Errorf("backup: there is no table %q in this snapshot", name))
+	}
 }
 
 func (w *restoration) load(ctx context.Context) error {

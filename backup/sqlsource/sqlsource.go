@@ -1,6 +1,16 @@
 // Package sqlsource reads SQLite, PostgreSQL and MySQL or MariaDB databases for
 // a backup, from the catalog and not from models, and restores them into an
-// empty database of the same engine.
+// empty database of the same engine or another one.
+//
+// A restore into another engine first reads all rows of the snapshot, chooses
+// types that hold them, and converts every value there and back. What would not
+// come back the same is refused by the names of table and column before anything
+// is written: numbers out of range, unsigned 64-bit numbers above the signed
+// ones, NUL in PostgreSQL's text, time zones and nanoseconds, dates that only one
+// engine has, names too long. Columns, keys, plain indexes, foreign keys and
+// counters are made again; defaults, checks, collations, computed columns and
+// partial indexes are written in one engine's SQL and stand in Report.Omitted.
+// Text then compares by its bytes, as a key may need it to.
 //
 // A snapshot is one transaction: REPEATABLE READ READ ONLY on PostgreSQL, WITH
 // CONSISTENT SNAPSHOT on MySQL, one read transaction on SQLite (which blocks
