@@ -39,6 +39,12 @@ type Config struct {
 	Now      func() time.Time // nil is time.Now
 	Logger   *slog.Logger     // where background work reports failures; nil is slog.Default
 
+	// Keep is how long events are kept before Prune may remove them; 0 keeps
+	// them for ever. It may not be shorter than any of Floors, nil being
+	// DefaultFloors.
+	Keep   time.Duration
+	Floors []Floor
+
 	// Ignore names tables the GORM plugin does not record, such as sessions.
 	// Tables whose name begins with confide_ are always ignored.
 	Ignore []string
@@ -108,7 +114,10 @@ func (c *Config) check() error {
 	case c.Signer.Name() != c.Verifier.Name() || c.Signer.KeyHash() != c.Verifier.KeyHash():
 		return fmt.Errorf("%w: Config.Verifier does not belong to Config.Signer; both must come from one GenerateKey", ErrInvalid)
 	}
-	return c.allKeys().check()
+	if err := c.allKeys().check(); err != nil {
+		return err
+	}
+	return c.checkKeep()
 }
 
 func (c *Config) allKeys() Keys { return append(KeysOf(c.Verifier), c.Keys...) }

@@ -33,6 +33,7 @@
 //
 //   - Without an anchor nobody can tell the database from an older copy of it.
 //     Verify says UNANCHORED instead of valid then.
+//
 //   - Between commit and seal (Config.Interval, or call Seal yourself) an
 //     administrator of the database can delete waiting events. An event of the
 //     GORM plugin is missed afterwards, because the changes of each row are
@@ -40,14 +41,30 @@
 //     the row's counter back before its next change. An event recorded by hand
 //     (a reveal, a login) has no number and is not missed. Editing and adding
 //     events in this window is always found: they carry a MAC.
+//
 //   - Whoever has the signing key can rewrite what is not anchored.
+//
 //   - RecordApart returns before the event is in the database: killing the process
 //     in that moment loses it.
+//
 //   - Statements that GORM's create, update and delete callbacks do not see
 //     (db.Exec, other programs) are not recorded, and an update or delete whose
 //     condition does not name primary keys is recorded with a count, without rows.
+//
 //   - Row ids, field names, purposes and attributes stay in the log for ever.
 //     Never put personal values there.
+//
+//   - What Prune removed is gone from the database: of those entries only the
+//     hashes are left, and the archive is all there is. Old copies of the database
+//     files, its own backups and replicas keep what they hold.
+//
+// # How long it is kept
+//
+// For ever, or for Config.Keep, which may not be shorter than a legal floor.
+// Prune then removes what is older: it verifies the log and the archive first, seals a
+// purge record into the log, and leaves every hash in place, so that the log and
+// the archive both verify against the same checkpoints afterwards. It trusts the
+// clock of the process: whoever can set it ahead can have events pruned early.
 //
 // # How it fails
 //

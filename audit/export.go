@@ -15,8 +15,11 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// exportFormat is the first word of an export, with its version.
-const exportFormat = "confide-audit-export/1"
+// The first word of an export, with its version. Version 1 knew no pruned entries.
+const (
+	exportFormat  = "confide-audit-export/2"
+	exportFormat1 = "confide-audit-export/1"
+)
 
 // line is one line of an export. Exactly one of the groups is set.
 type line struct {
@@ -31,6 +34,7 @@ type line struct {
 
 	Seq  int64  `json:"seq,omitempty"`
 	Data []byte `json:"data,omitempty"`
+	Hash []byte `json:"hash,omitempty"` // in place of the data of a pruned entry
 
 	End int64 `json:"end,omitempty"` // last line: number of lines before it
 }
@@ -89,7 +93,11 @@ func (e *exporter) entries(ctx context.Context, store Store, h Head) error {
 			return fmt.Errorf("audit: export log %q: %w", h.Log, err)
 		}
 		for _, s := range page {
-			if err := e.write(line{Log: &s.Log, Seq: s.Seq, Data: s.Data}); err != nil {
+			l := line{Log: &s.Log, Seq: s.Seq, Data: s.Data}
+			if len(s.Data) == 0 {
+				l.Hash = s.Hash
+			}
+			if err := e.write(l); err != nil {
 				return err
 			}
 		}
@@ -112,13 +120,14 @@ func VerifyExport(ctx context.Context, r io.Reader, verifier note.Verifier, opts
 		return Report{}, err
 	}
 	v.revs.holes(&v.report)
+	v.revs.goneChanges(&v.report, false)
 	return v.report, nil
 }
 
 func readExport(r io.Reader, verifier note.Verifier) (*Memory, error) {
 	dec := json.NewDecoder(bufio.NewReader(r))
 	m := NewMemory()
-	ended := false
+	first, ended := "", false
 	for n := int64(0); ; n++ {
 		var l line
 		err := dec.Decode(&l)
@@ -132,13 +141,15 @@ func readExport(r io.Reader, verifier note.Verifier) (*Memory, error) {
 			return nil, fmt.Errorf("%w: the export ends after %d lines without its last line: it was cut off; export again", ErrInvalid, n)
 		case err != nil:
 			return nil, fmt.Errorf("%w: line %d of the export is not JSON of this format", ErrInvalid, n+1)
-		case n == 0 && l.Format != exportFormat:
+		case n == 0 && l.Format != exportFormat && l.Format != exportFormat1:
 			return nil, fmt.Errorf("%w: the file is not an export in the format %s", ErrInvalid, exportFormat)
 		case n == 0 && l.Key != verifier.Name():
 			return nil, fmt.Errorf("%w: the export was made with the key of another log than %s; give its verifier key", ErrInvalid, verifier.Name())
+		case n == 0:
+			first = l.Format
 		case n > 0 && l.End == n:
 			ended = true
-		case n > 0 && (l.Log == nil || ended):
+		case n > 0 && (l.Log == nil || ended || len(l.Hash) > 0 && first == exportFormat1):
 			return nil, fmt.Errorf("%w: line %d of the export is unknown", ErrInvalid, n+1)
 		}
 		if l.Log != nil {
@@ -149,6 +160,10 @@ func readExport(r io.Reader, verifier note.Verifier) (*Memory, error) {
 
 // load puts a line into the store. The index is derived, for an export has none.
 func (m *Memory) load(l line) {
+	if l.Hash != nil {
+		m.entries[*l.Log] = append(m.entries[*l.Log], Stored{Log: *l.Log, Seq: l.Seq, Hash: l.Hash})
+		return
+	}
 	if l.Data == nil {
 		m.heads[*l.Log] = Head{Log: *l.Log, Size: l.Size, Tip: l.Tip, Edge: l.Edge, Note: l.Note}
 		return

@@ -244,3 +244,17 @@ func (m *Memory) Nodes(ctx context.Context, log string, level int, first, last i
 	}
 	return list, ctx.Err()
 }
+
+var _ Pruner = (*Memory)(nil)
+
+// Prune implements Pruner.
+func (m *Memory) Prune(ctx context.Context, log string, through int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, e := range m.entries[log] {
+		if e.Seq <= through {
+			m.entries[log][i] = Stored{Log: e.Log, Seq: e.Seq, Hash: e.Hash, Index: Index{Event: e.Index.Event}}
+		}
+	}
+	return ctx.Err()
+}

@@ -41,6 +41,7 @@ func (l *Log) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
 			yield(Event{}, err)
 			return
 		}
+		pruned := purge{through: -1}
 		for left := q.Limit; ; {
 			s.Limit = queryPage
 			if q.Limit > 0 {
@@ -52,15 +53,24 @@ func (l *Log) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
 				return
 			}
 			for _, e := range entries {
+				if len(e.Data) == 0 && e.Seq > pruned.through {
+					if pruned, err = lastPurge(ctx, l.cfg.Store, s.Log); err != nil && !yield(Event{}, err) {
+						return
+					}
+				}
+				if e.Seq <= pruned.through {
+					continue
+				}
+				left--
 				if !yield(readEvent(e)) {
 					return
 				}
 			}
-			left -= len(entries)
 			if len(entries) < s.Limit || q.Limit > 0 && left <= 0 {
 				return
 			}
 			s.continueAfter(entries[len(entries)-1].Seq)
+			s.MinSeq = max(s.MinSeq, pruned.through+1)
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (l *Log) RecordApart(ctx context.Context, action string, attrs ...slog.Attr
 }
 
 func (l *Log) build(ctx context.Context, action, result string, attrs []slog.Attr) (Pending, error) {
+	if action == purgeAction {
+		return Pending{}, fmt.Errorf("%w: the action %s is Prune's own; give yours another name", ErrInvalid, action)
+	}
 	e := Event{Action: action, Result: result, Actor: l.cfg.Actor(ctx)}
 	if err := e.apply(attrs); err != nil {
 		return Pending{}, err

@@ -68,6 +68,7 @@ type Report struct {
 	Anchored bool // something outside the database was compared
 	Logs     int
 	Size     int64 // sealed events that were read
+	Pruned   int64 // sealed events of which a purge record left the hash only
 	Pending  int64 // events that wait to be sealed
 
 	Checkpoints int64 // size of the top log
@@ -97,6 +98,9 @@ func (r Report) String() string {
 		fmt.Fprintf(&b, "UNANCHORED: %d events in %d logs fit together, but nothing outside the database says that they are all", r.Size, r.Logs)
 	default:
 		fmt.Fprintf(&b, "valid: %d events in %d logs, anchored to checkpoint %d of %d", r.Size, r.Logs, r.AnchoredTo, r.Checkpoints)
+	}
+	if r.Pruned > 0 {
+		fmt.Fprintf(&b, "; of %d the retention has left the hashes only", r.Pruned)
 	}
 	if r.Pending > 0 {
 		fmt.Fprintf(&b, "; %d events are not sealed yet", r.Pending)

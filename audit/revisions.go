@@ -14,6 +14,9 @@ import (
 type revisions struct {
 	rows  map[[16]byte]counted
 	ahead map[Revision]map[int64]bool // numbers seen before their predecessors; key has Rev 0
+
+	pruned map[string]int64 // changes a purge record counted in each pruned log
+	gone   map[string]int64 // changes that are missing at the beginning of rows in those logs
 }
 
 type counted struct {
@@ -22,7 +25,8 @@ type counted struct {
 }
 
 func newRevisions() revisions {
-	return revisions{rows: map[[16]byte]counted{}, ahead: map[Revision]map[int64]bool{}}
+	return revisions{rows: map[[16]byte]counted{}, ahead: map[Revision]map[int64]bool{},
+		pruned: map[string]int64{}, gone: map[string]int64{}}
 }
 
 // key keeps a hash instead of three strings: there may be millions of rows.
@@ -65,12 +69,27 @@ func (s *revisions) holes(report *Report) {
 		key := name.key()
 		c := s.rows[key]
 		for _, rev := range slices.Sorted(maps.Keys(ahead)) {
-			if rev > c.have+1 {
+			switch _, pruned := s.pruned[name.Log]; {
+			case pruned && c.have == 0:
+				s.gone[name.Log] += rev - 1
+			case rev > c.have+1:
 				report.add(RevisionGap, name.place(), "the events of changes %d to %d are missing", c.have+1, rev-1)
 			}
 			c.have = rev
 		}
 		s.rows[key] = c
+	}
+}
+
+// goneChanges compares the changes that are missing at the beginning of a pruned
+// log's rows with the number its purge record counted. An export has no counters,
+// and so cannot know the rows of which nothing is left.
+func (s *revisions) goneChanges(report *Report, complete bool) {
+	for _, log := range slices.Sorted(maps.Keys(s.pruned)) {
+		want, gone := s.pruned[log], s.gone[log]
+		if gone > want || complete && gone < want {
+			report.add(RevisionGap, Place{Log: log, First: -1, Last: -1, What: "pruned changes"}, "%d changes are missing before the first that is left of their rows, the purge record says %d", gone, want)
+		}
 	}
 }
 
@@ -103,7 +122,11 @@ func (v *verifier) compareRevisions(ctx context.Context) error {
 	err := v.eachRevision(ctx, func(now Revision) {
 		key := now.key()
 		c := v.revs.rows[key]
-		if c.have < c.want {
+		_, pruned := v.revs.pruned[now.Log]
+		switch {
+		case pruned && c.have == 0:
+			v.revs.gone[now.Log] += c.want
+		case c.have < c.want:
 			v.report.add(RevisionGap, now.place(), "the database counted %d changes, the log has %d", c.want, c.have)
 		}
 		if c.have > now.Rev {
@@ -111,6 +134,7 @@ func (v *verifier) compareRevisions(ctx context.Context) error {
 		}
 		delete(v.revs.rows, key)
 	})
+	v.revs.goneChanges(&v.report, true)
 	if err == nil && len(v.revs.rows) > 0 {
 		v.report.add(RevisionGap, Place{First: -1, Last: -1, What: "counters"}, "%d rows with recorded changes have no counter", len(v.revs.rows))
 	}

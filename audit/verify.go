@@ -22,26 +22,37 @@ type VerifyOptions struct {
 // every break it finds; the error is only for not being able to read. It
 // may run while others write and seal.
 func (l *Log) Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
+	v, err := l.verify(ctx, opts)
+	if err == nil && v.outrun { // a purge was recorded meanwhile: read again with its record
+		v, err = l.verify(ctx, opts)
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	return v.report, nil
+}
+
+func (l *Log) verify(ctx context.Context, opts VerifyOptions) (*verifier, error) {
 	v := newVerifier(l.cfg.Store, l.cfg.Verifier)
 	anchored, err := l.anchoredCheckpoints(ctx)
 	if err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	// The order matters while others write: an event moves from pending to
 	// entries, so pending is read first, and its revision counter before that.
 	if err := v.readRevisions(ctx); err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	if err := v.readPending(ctx, l); err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	if err := v.logs(ctx, append(anchored, opts.Checkpoints...)); err != nil {
-		return Report{}, err
+		return nil, err
 	}
 	if err := v.compareRevisions(ctx); err != nil {
-		return Report{}, err
+		return nil, err
 	}
-	return v.report, nil
+	return v, nil
 }
 
 func (l *Log) anchoredCheckpoints(ctx context.Context) (list [][]byte, err error) {
@@ -63,6 +74,7 @@ type verifier struct {
 	key    note.Verifier
 	report Report
 	revs   revisions
+	outrun bool               // entries were pruned while this ran
 	points map[string][]point // checkpoints of tenants' logs found in the top log
 }
 

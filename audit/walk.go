@@ -30,6 +30,12 @@ type walker struct {
 	moved run
 	extra run
 	ended bool
+
+	outgrown bool  // entries were sealed since the verification began
+	blanks   []run // entries without bytes
+	claimed  purge // what the newest purge record says when it is looked up
+	purged   purge // what the newest purge record said when it was verified
+	kept     int64 // changes in entries that it covers and that still have their bytes
 }
 
 type row struct {
@@ -42,6 +48,7 @@ type row struct {
 	data   []byte
 	index  Index
 	sound  bool // the bytes are an entry of this place and log
+	blank  bool // there are no bytes, only their hash
 }
 
 // A run collects consecutive entries with the same fault.
@@ -52,7 +59,7 @@ type run struct {
 
 func (v *verifier) walk(head Head, log string) *walker {
 	head.Log = log
-	return &walker{v: v, log: log, head: head}
+	return &walker{v: v, log: log, head: head, purged: purge{through: -1}}
 }
 
 func (w *walker) place(first, last int64) Place { return Place{Log: w.log, First: first, Last: last} }
@@ -63,6 +70,7 @@ func (w *walker) report(kind Kind, first, last int64, format string, args ...any
 
 func (w *walker) run(ctx context.Context) error {
 	w.checkHead()
+	w.claimed, _ = lastPurge(ctx, w.v.store, w.log) // what is wrong with it is reported where it stands
 	sel := Selection{Log: w.log, MinSeq: math.MinInt64, MaxSeq: math.MaxInt64, Limit: verifyPage}
 	for {
 		page, err := w.v.store.Entries(ctx, sel)
@@ -142,6 +150,7 @@ func (w *walker) take(ctx context.Context, s *Stored) (bool, error) {
 	if s.Seq >= w.size {
 		grown, err := w.grown(ctx, s.Seq)
 		if grown || err != nil {
+			w.outgrown = grown
 			return false, err
 		}
 	}
@@ -185,6 +194,11 @@ func (w *walker) grown(ctx context.Context, seq int64) (bool, error) {
 // read decodes one entry and tells whether it belongs where it stands.
 func (w *walker) read(s *Stored) *row {
 	r := &row{seq: s.Seq, leaf: tlog.RecordHash(s.Data), data: s.Data, index: s.Index}
+	if len(s.Data) == 0 && len(s.Hash) == tlog.HashSize && s.Index.isBlank() {
+		r.blank = true
+		copy(r.leaf[:], s.Hash)
+		return r
+	}
 	if r.stored = bytes.Equal(r.leaf[:], s.Hash); !r.stored && len(s.Hash) == tlog.HashSize {
 		copy(r.column[:], s.Hash)
 	}
@@ -222,6 +236,7 @@ func (w *walker) accept(r *row) {
 		w.v.checkpoint(r.seq, r.entry.body)
 	} else {
 		w.v.observe(&r.event)
+		w.observePurge(r)
 	}
 	w.append(r.leaf)
 }
@@ -256,6 +271,8 @@ func (w *walker) settle(r, next *row) {
 		copy(said[:], w.head.Tip)
 	}
 	switch {
+	case r.blank:
+		w.blank(r, said, asked)
 	case !r.sound: // told when it was read
 		w.appendKnown(said, asked)
 	case r.stored && (!asked || said == r.leaf):
@@ -336,6 +353,7 @@ func (w *walker) finish() {
 	w.ended = true
 	w.closeMoved()
 	w.closeExtra()
+	w.closeBlanks()
 	switch {
 	case w.next >= w.size:
 	case w.next == 0:

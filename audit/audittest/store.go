@@ -40,6 +40,7 @@ func RunStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		{"names are compared byte by byte", (*suite).exactNames},
 		{"heads without names lists logs that lost their head", (*suite).orphans},
 		{"nodes come back by level and range, leaf hashes as level 0", (*suite).nodes},
+		{"a pruned entry keeps its place, event and hash and nothing else", (*suite).prunes},
 		{"a cancelled context is an error", (*suite).cancelled},
 	}
 	for _, r := range rules {
