@@ -12,7 +12,7 @@ import (
 type filter struct{ include, exclude []string }
 
 func (f filter) covers(name string) bool {
-	if slices.Contains(f.exclude, name) {
+	if ours(name) || slices.Contains(f.exclude, name) {
 		return false
 	}
 	return len(f.include) == 0 || slices.Contains(f.include, name)
@@ -27,6 +27,8 @@ func (f filter) split(tables []string) (covered []string, omitted []backup.Omiss
 	}
 	for _, name := range tables {
 		switch {
+		case ours(name):
+			omitted = append(omitted, backup.Omission{Kind: "table", Name: name, Reason: "change tracking of backups; Track makes it again"})
 		case f.covers(name):
 			covered = append(covered, name)
 		case slices.Contains(f.exclude, name):

@@ -121,7 +121,9 @@ func (mysql) others(ctx context.Context, s *session) ([]backup.Omission, error) 
 	err := s.each(ctx, query, nil, func(scan func(...any) error) error {
 		o := backup.Omission{Reason: "holds no rows; make it again after a restore"}
 		err := scan(&o.Kind, &o.Name)
-		out = append(out, o)
+		if !ours(o.Name) {
+			out = append(out, o)
+		}
 		return err
 	})
 	return out, err

@@ -45,7 +45,7 @@ func mysqlKindOf(base string) cell.Kind {
 	return cell.Null
 }
 
-func (mysql) rows(ctx context.Context, s *session, t *table, ordered bool) iter.Seq2[backup.Row, error] {
+func (mysql) rows(ctx context.Context, s *session, t *table, which selection) iter.Seq2[backup.Row, error] {
 	kinds := make([]cell.Kind, len(t.columns))
 	for i, c := range t.columns {
 		kinds[i] = mysqlKindOf(c.base)
@@ -59,10 +59,8 @@ func (mysql) rows(ctx context.Context, s *session, t *table, ordered bool) iter.
 		}
 		return name
 	}) + " FROM " + backticked(t.name) + " AS t"
-	if ordered {
-		query += " ORDER BY " + t.order(backticked)
-	}
-	return s.scan(ctx, t, query, func(row []byte, i int, v any) ([]byte, error) {
+	query += which.clause(t.order(backticked))
+	return s.scan(ctx, t, query, which.args, func(row []byte, i int, v any) ([]byte, error) {
 		switch v := v.(type) {
 		case nil:
 			return cell.AppendNull(row), nil

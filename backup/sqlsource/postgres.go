@@ -186,7 +186,9 @@ func (postgres) others(ctx context.Context, s *session) ([]backup.Omission, erro
 	err := s.each(ctx, query, nil, func(scan func(...any) error) error {
 		o := backup.Omission{Reason: "holds no rows of its own; make it again after a restore"}
 		err := scan(&o.Kind, &o.Name)
-		out = append(out, o)
+		if !ours(o.Name) {
+			out = append(out, o)
+		}
 		return err
 	})
 	return out, err

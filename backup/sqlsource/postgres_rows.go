@@ -45,18 +45,20 @@ func pgBinary(oid uint32) bool {
 	return false
 }
 
-func (postgres) rows(ctx context.Context, s *session, t *table, ordered bool) iter.Seq2[backup.Row, error] {
+func (postgres) rows(ctx context.Context, s *session, t *table, which selection) iter.Seq2[backup.Row, error] {
 	query := "SELECT " + t.list(func(c column) string {
 		if pgBinary(c.oid) {
 			return "t." + quoted(c.name)
 		}
 		return "t." + quoted(c.name) + "::text"
 	}) + " FROM ONLY " + quoted(t.name) + " AS t"
-	if ordered {
-		query += " ORDER BY " + t.order(quoted)
+	query += which.clause(t.order(quoted))
+	params := make([][]byte, len(which.args))
+	for i, arg := range which.args {
+		params[i] = []byte(arg.(string)) // as within made them
 	}
 	return func(yield func(backup.Row, error) bool) {
-		err := s.pgx(func(conn *pgx.Conn) error { return pgScan(ctx, conn, t, query, yield) })
+		err := s.pgx(func(conn *pgx.Conn) error { return pgScan(ctx, conn, t, query, params, yield) })
 		if err != nil {
 			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, cancelled(ctx, withoutValues(err))))
 		}
@@ -65,12 +67,12 @@ func (postgres) rows(ctx context.Context, s *session, t *table, ordered bool) it
 
 // pgScan asks for binary results below pgx's query modes: in the simple protocol,
 // which a DSN may choose, everything would come as text.
-func pgScan(ctx context.Context, conn *pgx.Conn, t *table, query string, yield func(backup.Row, error) bool) (err error) {
+func pgScan(ctx context.Context, conn *pgx.Conn, t *table, query string, params [][]byte, yield func(backup.Row, error) bool) (err error) {
 	formats := make([]int16, len(t.columns))
 	for i := range formats {
 		formats[i] = pgx.BinaryFormatCode
 	}
-	result := conn.PgConn().ExecParams(ctx, query, nil, nil, nil, formats)
+	result := conn.PgConn().ExecParams(ctx, query, params, nil, nil, formats)
 	stopped := false
 	defer func() {
 		if _, closed := result.Close(); err == nil && !stopped {

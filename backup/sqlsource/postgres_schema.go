@@ -81,6 +81,9 @@ func (postgres) placeSequences(ctx context.Context, s *session, c *catalog, f fi
 		return err == nil
 	}
 	for _, q := range sequences {
+		if ours(q.table) {
+			continue
+		}
 		free := q.table == "" && len(q.users) == 0 && len(f.include) == 0
 		if !has(q.table) && !slices.ContainsFunc(q.users, has) && !free {
 			c.schema.Omitted = append(c.schema.Omitted, backup.Omission{Kind: "sequence", Name: q.name, Reason: "belongs to a table that is not covered"})

@@ -127,7 +127,7 @@ func (l *loading) Rows(ctx context.Context, name string) iter.Seq2[backup.Row, e
 	if err != nil {
 		return failed(err)
 	}
-	return l.engine.rows(ctx, l.session, t, false)
+	return l.engine.rows(ctx, l.session, t, selection{})
 }
 
 func (l *loading) Commit(ctx context.Context) error {

@@ -10,22 +10,22 @@ import (
 
 // scan yields the rows of a query, each value appended by f. The query is
 // prepared, which makes MySQL send numbers in binary and thereby exactly.
-func (s *session) scan(ctx context.Context, t *table, query string, f func(row []byte, column int, v any) ([]byte, error)) iter.Seq2[backup.Row, error] {
+func (s *session) scan(ctx context.Context, t *table, query string, args []any, f func(row []byte, column int, v any) ([]byte, error)) iter.Seq2[backup.Row, error] {
 	return func(yield func(backup.Row, error) bool) {
-		if err := s.scanTo(ctx, t, query, f, yield); err != nil {
+		if err := s.scanTo(ctx, t, query, args, f, yield); err != nil {
 			yield(nil, fmt.Errorf("sqlsource: read table %q: %w", t.name, cancelled(ctx, withoutValues(err))))
 		}
 	}
 }
 
 // scanTo returns nil also when yield has asked to stop.
-func (s *session) scanTo(ctx context.Context, t *table, query string, f func([]byte, int, any) ([]byte, error), yield func(backup.Row, error) bool) error {
+func (s *session) scanTo(ctx context.Context, t *table, query string, args []any, f func([]byte, int, any) ([]byte, error), yield func(backup.Row, error) bool) error {
 	statement, err := s.conn.PrepareContext(ctx, query)
 	if err != nil {
 		return err
 	}
 	defer statement.Close()
-	rows, err := statement.QueryContext(ctx)
+	rows, err := statement.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,19 @@ func (s *session) exec(ctx context.Context, statement string, args ...any) error
 	return alive(ctx)
 }
 
+// affect is exec with the number of rows that it changed.
+func (s *session) affect(ctx context.Context, statement string, args ...any) (int64, error) {
+	result, err := s.conn.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, fmt.Errorf("sqlsource: %s: %w", brief(statement), withoutValues(err))
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return 0, fmt.Errorf("sqlsource: %s: %w", brief(statement), err)
+	}
+	return n, alive(ctx)
+}
+
 // alive is the error of a context that has ended. The SQLite driver, interrupted
 // at the wrong moment, reports a statement that it never ran as done and a result
 // that it cut short as complete.

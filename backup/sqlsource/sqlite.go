@@ -40,7 +40,7 @@ func (e sqlite) begin(ctx context.Context, s *session, f filter) (*catalog, erro
 		c.schema.Tables = append(c.schema.Tables, t.describe())
 	}
 	for _, o := range objects {
-		if o.typ == "view" || o.typ == "trigger" {
+		if o.typ == "view" || o.typ == "trigger" && !ours(o.name) {
 			c.schema.Omitted = append(c.schema.Omitted, backup.Omission{Kind: o.typ, Name: o.name, Reason: "holds no rows; make it again after a restore"})
 		}
 	}

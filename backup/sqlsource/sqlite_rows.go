@@ -9,15 +9,13 @@ import (
 	"github.com/confide-go/confide/backup/cell"
 )
 
-func (sqlite) rows(ctx context.Context, s *session, t *table, ordered bool) iter.Seq2[backup.Row, error] {
+func (sqlite) rows(ctx context.Context, s *session, t *table, which selection) iter.Seq2[backup.Row, error] {
 	// The driver turns text in columns declared DATE or TIMESTAMP into times and
 	// so loses how it was written. A unary plus changes nothing about a value and
 	// hides the declared type.
 	query := "SELECT " + t.list(func(c column) string { return "+t." + quoted(c.name) }) + " FROM main." + quoted(t.name) + " AS t"
-	if ordered {
-		query += " ORDER BY " + t.order(quoted)
-	}
-	return s.scan(ctx, t, query, func(row []byte, _ int, v any) ([]byte, error) {
+	query += which.clause(t.order(func(name string) string { return quoted(name) + " COLLATE BINARY" }))
+	return s.scan(ctx, t, query, which.args, func(row []byte, _ int, v any) ([]byte, error) {
 		switch v := v.(type) {
 		case nil:
 			return cell.AppendNull(row), nil

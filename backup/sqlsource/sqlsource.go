@@ -67,14 +67,14 @@ var (
 type engine interface {
 	reader
 	loader
+	tracker
 }
 
 type reader interface {
 	// begin starts the read transaction and describes the covered tables.
 	begin(ctx context.Context, s *session, f filter) (*catalog, error)
-	// rows yields a table's rows within the session's transaction, in key order
-	// if ordered is set.
-	rows(ctx context.Context, s *session, t *table, ordered bool) iter.Seq2[backup.Row, error]
+	// rows yields a table's rows within the session's transaction.
+	rows(ctx context.Context, s *session, t *table, which selection) iter.Seq2[backup.Row, error]
 	// reread describes the tables as restored, to write and read them back.
 	reread(ctx context.Context, s *session, names []string) ([]*table, error)
 }
@@ -142,10 +142,17 @@ func (d *Database) Snapshot(ctx context.Context) (backup.View, error) {
 		s.end()
 		return nil, err
 	}
-	return &view{engine: d.engine, session: s, catalog: c}, nil
+	v := &view{db: d.cfg.DB, engine: d.engine, session: s, catalog: c}
+	if err := v.tracking(ctx); err != nil {
+		s.end()
+		return nil, err
+	}
+	return v, nil
 }
 
 type view struct {
+	db      *sql.DB
+	tracked map[string]*tracked
 	engine  engine
 	session *session
 	catalog *catalog
@@ -158,7 +165,7 @@ func (v *view) Rows(ctx context.Context, name string) iter.Seq2[backup.Row, erro
 	if err != nil {
 		return failed(err)
 	}
-	return v.engine.rows(ctx, v.session, t, true)
+	return v.engine.rows(ctx, v.session, t, selection{ordered: true})
 }
 
 func (v *view) Close() error { return v.session.end() }
