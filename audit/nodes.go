@@ -160,8 +160,12 @@ func (r *nodeReader) leaves(ctx context.Context, first, last int64) ([]tlog.Hash
 			return nil, fmt.Errorf("audit: read entries of log %q: %w", r.log, err)
 		}
 		for _, e := range entries {
-			leaf := tlog.RecordHash(e.Data)
-			if err := add(e.Seq, leaf[:]); err != nil {
+			hash := e.Hash
+			if len(e.Data) > 0 { // of a pruned entry the hash is all there is
+				leaf := tlog.RecordHash(e.Data)
+				hash = leaf[:]
+			}
+			if err := add(e.Seq, hash); err != nil {
 				return nil, err
 			}
 		}

@@ -114,6 +114,9 @@ func (p *Prover) Prove(ctx context.Context, seq int64) (TLogProof, error) {
 	if len(entries) == 0 {
 		return TLogProof{}, fmt.Errorf("%w: entry %d of log %q is missing; run Verify", ErrTampered, seq, p.log)
 	}
+	if len(entries[0].Data) == 0 {
+		return TLogProof{}, fmt.Errorf("%w: entry %d of log %q has no bytes any more; if it was pruned, the archive has them", ErrInvalid, seq, p.log)
+	}
 	proof, err := prove(ctx, p.nodes, p.head, entries[0])
 	if err != nil {
 		return TLogProof{}, err
