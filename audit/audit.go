@@ -45,6 +45,19 @@ type Config struct {
 	Keep   time.Duration
 	Floors []Floor
 
+	// Class tells how important the events of an action are; nil and a zero result
+	// mean the defaults that Class describes.
+	Class func(action string) Class
+
+	// Spill is a directory on a local disk for events that the database does not
+	// take; "" is none. Processes may share it. SpillLimit is how many bytes it may
+	// hold; 0 is 256 MiB.
+	Spill      string
+	SpillLimit int64
+
+	OnFull   OnFull        // what happens to events that find the queue in memory full
+	BlockFor time.Duration // how long Block waits; 0 is one second
+
 	// Ignore names tables the GORM plugin does not record, such as sessions.
 	// Tables whose name begins with confide_ are always ignored.
 	Ignore []string
@@ -77,6 +90,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	if cfg.Interval <= 0 {
 		cfg.Interval = 250 * time.Millisecond
 	}
+	if cfg.BlockFor <= 0 {
+		cfg.BlockFor = time.Second
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -89,9 +105,11 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		return nil, err
 	}
 	l.macs.New = func() any { return hmac.New(sha256.New, key) }
-	l.queue = newQueue(cfg.Store, cfg.Logger)
 	if _, err := cfg.Store.Heads(ctx, topLog); err != nil {
 		return nil, fmt.Errorf("audit: open the store: %w", err)
+	}
+	if l.queue, err = l.openQueue(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -165,14 +183,17 @@ func (l *Log) Flush(ctx context.Context) error {
 // closeWait is how long Close waits for a database that does not answer.
 const closeWait = 10 * time.Second
 
-// Close writes what is still queued and refuses further events. It does not
-// stop Run: cancel its context first.
+// Close writes what is still queued and refuses further events. If the database
+// does not answer in time, what waits goes to Config.Spill, or is counted as lost
+// and returned as an error. Close does not stop Run: cancel its context first.
 func (l *Log) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
 	l.queue.close()
-	if err := l.queue.flush(ctx); err != nil && !errors.Is(err, ErrClosed) {
-		return fmt.Errorf("audit: close: %w", err)
+	err := l.queue.flush(ctx)
+	if err != nil {
+		err = fmt.Errorf("audit: close: %w", err)
+		l.queue.abandon()
 	}
-	return nil
+	return errors.Join(err, l.queue.end())
 }

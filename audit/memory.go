@@ -52,6 +52,24 @@ func (m *Memory) Enqueue(ctx context.Context, events []Pending) error {
 	return nil
 }
 
+// EnqueueOnce implements OnceEnqueuer.
+func (m *Memory) EnqueueOnce(ctx context.Context, events []Pending) error {
+	if err := refuseTx(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range events {
+		waits := slices.ContainsFunc(m.pending, func(have Pending) bool { return bytes.Equal(have.Event, p.Event) })
+		if !waits && !m.events[string(p.Event)] {
+			m.lastID++
+			p.ID = m.lastID
+			m.pending = append(m.pending, p)
+		}
+	}
+	return nil
+}
+
 // Revise implements Store.
 func (m *Memory) Revise(ctx context.Context, log, resource string, rows []string) ([]int64, error) {
 	if err := refuseTx(ctx); err != nil {

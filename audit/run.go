@@ -5,16 +5,24 @@ import (
 	"time"
 )
 
+// adoptEvery is how often Run looks for what dead processes left in the spill directory.
+const adoptEvery = time.Minute
+
 // Run seals every Config.Interval until ctx ends, then once more, and returns
 // the error of that last pass. Failures in between go to Config.Logger.
 func (l *Log) Run(ctx context.Context) error {
 	tick := time.NewTicker(l.cfg.Interval)
 	defer tick.Stop()
 	reported := ""
+	adopt := time.NewTicker(adoptEvery)
+	defer adopt.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return l.lastPass(context.WithoutCancel(ctx))
+		case <-adopt.C:
+			l.adopt(l.queue)
+			continue
 		case <-tick.C:
 		}
 		_, err := l.Seal(ctx)

@@ -39,6 +39,15 @@ type Store interface {
 	Commit(ctx context.Context, b Batch) error
 }
 
+// An OnceEnqueuer is a Store that can tell which events it has already. Config.Spill
+// needs one: what comes back from the local disk may be in the database, because
+// an answer was lost or a process died in the middle.
+type OnceEnqueuer interface {
+	// EnqueueOnce adds, in one transaction of its own, those events that are
+	// neither waiting nor sealed nor added by somebody else at the same moment.
+	EnqueueOnce(ctx context.Context, events []Pending) error
+}
+
 // Pending is an event that is committed but not yet sealed.
 type Pending struct {
 	ID     int64  // given by the store

@@ -81,6 +81,17 @@ func isTransient(err error) bool {
 	return false
 }
 
+// isThere tells that a column or index to be added exists: another process was faster.
+func isThere(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, "Error 1060") || strings.Contains(text, "Error 1061") || // MySQL
+		strings.Contains(text, "duplicate column name") || // SQLite
+		strings.Contains(text, "SQLSTATE 42701") // PostgreSQL
+}
+
 // isCreated tells PostgreSQL's "this relation, or type, is there already".
 func isCreated(err error) bool {
 	var state interface{ SQLState() string }

@@ -19,7 +19,10 @@ type Store struct {
 	pool      *sql.DB
 }
 
-var _ audit.Store = (*Store)(nil)
+var (
+	_ audit.Store        = (*Store)(nil)
+	_ audit.OnceEnqueuer = (*Store)(nil)
+)
 
 // Open makes the tables if they are not there and returns the store. It uses
 // the pool of db, so audited transactions and the log share one database.

@@ -16,7 +16,9 @@ var tables = []struct {
 		id      {serial},
 		event   {bytes16} NOT NULL,
 		data    {blob} NOT NULL,
-		mac     {bytes32} NOT NULL`, nil},
+		mac     {bytes32} NOT NULL`, []index{
+		{true, "confide_audit_pending_event", "event"},
+	}},
 	{"confide_audit_entries", `
 		log_id   {name} NOT NULL,
 		seq      bigint NOT NULL,
@@ -80,24 +82,17 @@ func columnTypes(engine string) *strings.Replacer {
 		"{name}", "text", "{key}", "text", "{blob}", "blob", "{bytes16}", "blob", "{bytes32}", "blob")
 }
 
-// migrate creates what does not exist. Two processes may do it at once.
+// migrate creates what does not exist, the tables of older releases included:
+// these get the columns and indexes that were added since. Two processes may do
+// it at once.
 func (s *Store) migrate(ctx context.Context) error {
 	types := columnTypes(s.engine)
 	for _, t := range tables {
-		columns := types.Replace(t.columns)
-		if s.engine == mysql { // knows no CREATE INDEX IF NOT EXISTS
-			for _, x := range t.indexes {
-				columns += fmt.Sprintf(",\n%s INDEX %s (%s)", unique(x), x.name, x.columns)
-			}
-		}
-		if err := s.create(ctx, "CREATE TABLE IF NOT EXISTS "+t.name+" ("+columns+")"); err != nil {
+		if err := s.create(ctx, "CREATE TABLE IF NOT EXISTS "+t.name+" ("+types.Replace(t.columns)+")"); err != nil {
 			return fmt.Errorf("gormstore: create %s: %w", t.name, err)
 		}
 		for _, x := range t.indexes {
-			if s.engine == mysql {
-				break
-			}
-			if err := s.create(ctx, "CREATE "+unique(x)+" INDEX IF NOT EXISTS "+x.name+" ON "+t.name+" ("+x.columns+")"); err != nil {
+			if err := s.createIndex(ctx, t.name, x); err != nil {
 				return fmt.Errorf("gormstore: create index %s: %w", x.name, err)
 			}
 		}
@@ -105,12 +100,28 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
+func (s *Store) createIndex(ctx context.Context, table string, x index) error {
+	if s.engine != mysql {
+		return s.create(ctx, "CREATE "+unique(x)+" INDEX IF NOT EXISTS "+x.name+" ON "+table+" ("+x.columns+")")
+	}
+	var n int // MySQL knows no CREATE INDEX IF NOT EXISTS
+	err := s.pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.statistics
+		WHERE table_schema = DATABASE() AND table_name = ? AND index_name = ?`, table, x.name).Scan(&n)
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.create(ctx, "ALTER TABLE "+table+" ADD "+unique(x)+" INDEX "+x.name+" ("+x.columns+")")
+}
+
 // create runs one statement that does nothing if its object exists. PostgreSQL
 // reports one of three errors when another process creates it at the same
 // moment; then the second attempt finds it.
 func (s *Store) create(ctx context.Context, statement string) (err error) {
 	for range attempts {
-		if _, err = s.pool.ExecContext(ctx, statement); err == nil || !(isTransient(err) || s.isDuplicate(err) || isCreated(err)) {
+		if _, err = s.pool.ExecContext(ctx, statement); err == nil || isThere(err) {
+			return nil
+		}
+		if !(isTransient(err) || s.isDuplicate(err) || isCreated(err)) {
 			return err
 		}
 	}

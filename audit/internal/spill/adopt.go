@@ -2,6 +2,7 @@ package spill
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,16 +19,18 @@ type Legacy struct {
 }
 
 // Adopt hands over what sessions of dead processes left in the directory and
-// removes it. An error leaves the rest for the next call.
+// removes it. A session that fails is left as it is for the next call, and does
+// not keep the others from being taken over.
 func (d *Dir) Adopt(l Legacy) error {
 	paths, err := filepath.Glob(filepath.Join(d.path, "*"+sessionSuffix))
 	if err != nil {
 		return fmt.Errorf("spill: %w", err)
 	}
+	var failed []error
 	for _, path := range paths {
 		s, err := takeOver(path)
 		if err != nil {
-			return err
+			failed = append(failed, err)
 		}
 		if s == nil {
 			continue
@@ -38,10 +41,10 @@ func (d *Dir) Adopt(l Legacy) error {
 		}
 		s.file.Close()
 		if err != nil {
-			return err
+			failed = append(failed, err)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 func (d *Dir) adopt(s *session, l Legacy) error {
