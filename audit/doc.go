@@ -44,8 +44,13 @@
 //
 //   - Whoever has the signing key can rewrite what is not anchored.
 //
-//   - RecordApart returns before the event is in the database: killing the process
-//     in that moment loses it.
+//   - RecordApart returns before the event is in the database. With Config.Spill it
+//     is on the local disk by then; without, killing the process loses it. What
+//     is on the disk is authenticated, but somebody who can write there can
+//     delete the last events of a dead process before the next one takes them over.
+//
+//   - Of a process that is killed, the best-effort events and the reads of the last
+//     moments are missing; with Config.Spill a gap event says that there may be some.
 //
 //   - Statements that GORM's create, update and delete callbacks do not see
 //     (db.Exec, other programs) are not recorded, and an update or delete whose
@@ -69,7 +74,14 @@
 // # How it fails
 //
 // Record, and every write through the plugin, fails when the event cannot be
-// stored: refuse the act. Sealing failures stop no business: events wait. Seal
+// stored: refuse the act. Config.Class makes events of some actions less strict:
+// Should events go to Config.Spill, a directory on a local disk, while the database
+// does not take them, and are recorded exactly once when it does; BestEffort
+// events wait in memory. What is lost is counted, and an event of the action
+// GapAction tells how much, when and why as soon as the log works again, also after a
+// restart if there is a spill directory. Stats shows all this to a monitor.
+//
+// Sealing failures stop no business: events wait. Seal
 // refuses to extend a log whose head it has not signed, seals the rest and returns
 // ErrTampered. Serialization failures, dead-locks and busy SQLite files are
 // repeated for the library's own transactions; in yours they are yours.

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 )
 
-var _ NodeStore = (*Memory)(nil)
+var (
+	_ NodeStore    = (*Memory)(nil)
+	_ OnceEnqueuer = (*Memory)(nil)
+)
 
 // Memory is a Store for tests and for checking exports. It cannot join a
 // database transaction and says so.
@@ -18,6 +22,7 @@ type Memory struct {
 	mu        sync.Mutex
 	lastID    int64
 	pending   []Pending
+	waits     map[string]bool    // events of pending
 	revisions map[Revision]int64 // key has Rev 0
 	heads     map[string]Head
 	entries   map[string][]Stored
@@ -27,7 +32,7 @@ type Memory struct {
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{revisions: map[Revision]int64{}, heads: map[string]Head{}, entries: map[string][]Stored{}, events: map[string]bool{}, nodes: map[string]map[[2]int64][]byte{}}
+	return &Memory{revisions: map[Revision]int64{}, heads: map[string]Head{}, entries: map[string][]Stored{}, events: map[string]bool{}, waits: map[string]bool{}, nodes: map[string]map[[2]int64][]byte{}}
 }
 
 func refuseTx(ctx context.Context) error {
@@ -45,11 +50,21 @@ func (m *Memory) Enqueue(ctx context.Context, events []Pending) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range events {
-		m.lastID++
-		p.ID = m.lastID
-		m.pending = append(m.pending, p)
+		if m.waits[string(p.Event)] {
+			return errors.New("audit: an event of this id waits already")
+		}
+	}
+	for _, p := range events {
+		m.enqueue(p)
 	}
 	return nil
+}
+
+func (m *Memory) enqueue(p Pending) {
+	m.lastID++
+	p.ID = m.lastID
+	m.pending = append(m.pending, p)
+	m.waits[string(p.Event)] = true
 }
 
 // EnqueueOnce implements OnceEnqueuer.
@@ -60,11 +75,8 @@ func (m *Memory) EnqueueOnce(ctx context.Context, events []Pending) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, p := range events {
-		waits := slices.ContainsFunc(m.pending, func(have Pending) bool { return bytes.Equal(have.Event, p.Event) })
-		if !waits && !m.events[string(p.Event)] {
-			m.lastID++
-			p.ID = m.lastID
-			m.pending = append(m.pending, p)
+		if !m.waits[string(p.Event)] && !m.events[string(p.Event)] {
+			m.enqueue(p)
 		}
 	}
 	return nil
@@ -209,7 +221,13 @@ func (m *Memory) Commit(ctx context.Context, b Batch) error {
 		}
 		m.nodes[n.Log][[2]int64{int64(n.Level), n.Index}] = n.Hash
 	}
-	m.pending = slices.DeleteFunc(m.pending, func(p Pending) bool { return slices.Contains(b.Sealed, p.ID) })
+	m.pending = slices.DeleteFunc(m.pending, func(p Pending) bool {
+		sealed := slices.Contains(b.Sealed, p.ID)
+		if sealed {
+			delete(m.waits, string(p.Event))
+		}
+		return sealed
+	})
 	return nil
 }
 

@@ -41,6 +41,8 @@ func RunStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		{"heads without names lists logs that lost their head", (*suite).orphans},
 		{"nodes come back by level and range, leaf hashes as level 0", (*suite).nodes},
 		{"a pruned entry keeps its place, event and hash and nothing else", (*suite).prunes},
+		{"EnqueueOnce, if there is one, adds an event once", (*suite).enqueuesOnce},
+		{"EnqueueOnce, if there is one, adds an event once whoever else adds it", (*suite).enqueuesOnceConcurrently},
 		{"a cancelled context is an error", (*suite).cancelled},
 	}
 	for _, r := range rules {
