@@ -165,6 +165,7 @@ func TestEveryEngineRestoresIntoEveryOther(t *testing.T) {
 	for _, a := range testdb.Engines() {
 		for _, b := range testdb.Engines() {
 			t.Run(a+" to "+b, func(t *testing.T) {
+				t.Parallel()
 				for round := range rounds {
 					seed := rand.Uint64()
 					rng := rand.New(rand.NewPCG(seed, 0))
@@ -194,6 +195,7 @@ func TestRulesCrossEngines(t *testing.T) {
 				continue
 			}
 			t.Run(a+" to "+b, func(t *testing.T) {
+				t.Parallel()
 				from := testdb.New(t, a)
 				id := map[string]string{testdb.SQLite: "INTEGER PRIMARY KEY AUTOINCREMENT", testdb.Postgres: "BIGSERIAL PRIMARY KEY", testdb.MySQL: "BIGINT AUTO_INCREMENT PRIMARY KEY"}[a]
 				exec(t, poolOf(t, from),
@@ -271,6 +273,7 @@ func TestLossyCasesAreRefused(t *testing.T) {
 		{testdb.MySQL, testdb.Postgres, []string{`CREATE TABLE t (id INT PRIMARY KEY, v INET6)`}, "is of type inet6, which only MySQL has"},
 	} {
 		t.Run(c.from+" to "+c.to+"/"+c.text[:min(30, len(c.text))], func(t *testing.T) {
+			t.Parallel()
 			from, to := testdb.New(t, c.from), testdb.New(t, c.to)
 			poolOf(t, from).SetMaxOpenConns(1)
 			exec(t, poolOf(t, from), c.make...)

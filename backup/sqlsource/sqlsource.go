@@ -68,6 +68,7 @@ type engine interface {
 	reader
 	loader
 	tracker
+	merger
 }
 
 type reader interface {
