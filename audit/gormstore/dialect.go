@@ -104,8 +104,21 @@ const attempts = 10
 // transient. Every f begins with a write: a SQLite transaction that reads first
 // can fail half way with a stale snapshot.
 func (s *Store) within(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return s.repeat(ctx, nil, f)
+}
+
+// snapshot runs f in a transaction that only reads, and that sees one state of the database.
+func (s *Store) snapshot(ctx context.Context, f func(tx *sql.Tx) error) error {
+	options := sql.TxOptions{ReadOnly: true}
+	if s.engine != sqlite { // whose transactions are snapshots, and whose driver knows no levels
+		options.Isolation = sql.LevelRepeatableRead
+	}
+	return s.repeat(ctx, &options, f)
+}
+
+func (s *Store) repeat(ctx context.Context, options *sql.TxOptions, f func(tx *sql.Tx) error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, f)
+		err := s.once(ctx, options, f)
 		if err == nil || attempt == attempts || !isTransient(err) {
 			return err
 		}
@@ -119,8 +132,8 @@ func (s *Store) within(ctx context.Context, f func(tx *sql.Tx) error) error {
 	}
 }
 
-func (s *Store) once(ctx context.Context, f func(tx *sql.Tx) error) error {
-	tx, err := s.pool.BeginTx(ctx, nil)
+func (s *Store) once(ctx context.Context, options *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, options)
 	if err != nil {
 		return fmt.Errorf("gormstore: begin: %w", err)
 	}

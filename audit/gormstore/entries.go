@@ -9,18 +9,22 @@ import (
 	"github.com/confide-go/confide/audit"
 )
 
-// Entries implements audit.Store.
-func (s *Store) Entries(ctx context.Context, sel audit.Selection) ([]audit.Stored, error) {
+// Entries implements audit.Store. Entries and their rows are read from one
+// snapshot, for Prune removes both at once.
+func (s *Store) Entries(ctx context.Context, sel audit.Selection) (entries []audit.Stored, err error) {
 	query, args := s.selection(sel)
-	rows, err := s.pool.QueryContext(ctx, s.bind(query), args...)
-	entries, err := scan(rows, err, func(rows *sql.Rows) (e audit.Stored, err error) {
-		x := &e.Index
-		return e, rows.Scan(&e.Log, &e.Seq, &x.Event, &x.At, &x.Actor, &x.Action, &x.Resource, &x.Result, &e.Hash, &e.Data)
+	err = s.snapshot(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, s.bind(query), args...)
+		entries, err = scan(rows, err, func(rows *sql.Rows) (e audit.Stored, err error) {
+			x := &e.Index
+			return e, rows.Scan(&e.Log, &e.Seq, &x.Event, &x.At, &x.Actor, &x.Action, &x.Resource, &x.Result, &e.Hash, &e.Data)
+		})
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		return s.addRows(ctx, tx, sel.Log, entries)
 	})
-	if err != nil || len(entries) == 0 {
-		return entries, err
-	}
-	return entries, s.addRows(ctx, sel.Log, entries)
+	return entries, err
 }
 
 func (s *Store) selection(sel audit.Selection) (string, []any) {
@@ -62,7 +66,7 @@ func (s *Store) selection(sel audit.Selection) (string, []any) {
 }
 
 // addRows completes the index of entries with what the row index says about them.
-func (s *Store) addRows(ctx context.Context, log string, entries []audit.Stored) error {
+func (s *Store) addRows(ctx context.Context, tx execer, log string, entries []audit.Stored) error {
 	type ref struct {
 		row, resource string
 		seq           int64
@@ -81,7 +85,7 @@ func (s *Store) addRows(ctx context.Context, log string, entries []audit.Stored)
 			args = append(args, entries[i].Seq)
 		}
 	}
-	rows, err := s.pool.QueryContext(ctx, s.bind(query), args...)
+	rows, err := tx.QueryContext(ctx, s.bind(query), args...)
 	refs, err := scan(rows, err, func(rows *sql.Rows) (r ref, err error) {
 		return r, rows.Scan(&r.row, &r.resource, &r.seq)
 	})
