@@ -44,8 +44,8 @@ type naive struct {
 func newLedger(t *testing.T, engine string) *ledger {
 	l := &ledger{T: t, db: testdb.New(t, engine), store: backup.NewMemory(), kek: backuptest.NewKEK(t)}
 	l.pool = poolOf(t, l.db)
-	l.exec("CREATE TABLE ledger (id INT PRIMARY KEY, at BIGINT, mail VARCHAR(80) UNIQUE, v VARCHAR(200))")
-	l.insert(0, 9000)
+	l.exec("CREATE TABLE ledger (id INT PRIMARY KEY, at BIGINT, mail VARCHAR(80) UNIQUE, v VARCHAR(1200))")
+	l.insert(0, 2400)
 	track(t, l.db)
 	l.copies = map[string]*naive{"greatest id": {column: "id"}, "updated_at": {column: "at"}}
 	if engine == testdb.Postgres {
@@ -61,7 +61,7 @@ func (l *ledger) insert(from, to int) {
 	for ; from < to; from += 500 {
 		var values []string
 		for id := from; id < min(from+500, to); id++ {
-			values = append(values, fmt.Sprintf("(%d, 1000, 'm%d', '%0150d')", id, id, id*7919))
+			values = append(values, fmt.Sprintf("(%d, 1000, 'm%d', '%01000d')", id, id, id*7919))
 		}
 		l.exec("INSERT INTO ledger VALUES " + strings.Join(values, ", "))
 	}
@@ -174,7 +174,7 @@ func lateCommits(engine string) []lateCommit {
 	all := []lateCommit{
 		{"a long transaction", func(l *ledger) {
 			tx := begin(l)
-			do(l, tx, "INSERT INTO ledger VALUES (20001, 2000, 'late', 'late')", "UPDATE ledger SET at = 2000, v = 'late' WHERE id IN (5, 4000, 8999)")
+			do(l, tx, "INSERT INTO ledger VALUES (20001, 2000, 'late', 'late')", "UPDATE ledger SET at = 2000, v = 'late' WHERE id IN (5, 1200, 2399)")
 			others(l)
 			l.backupWhile(backup.Incremental, func() { require.NoError(l, tx.Commit()) })
 		}, late},
@@ -194,20 +194,20 @@ func lateCommits(engine string) []lateCommit {
 		{"savepoints", func(l *ledger) {
 			tx := begin(l)
 			do(l, tx, "SAVEPOINT a", "INSERT INTO ledger VALUES (20003, 2000, 'gone', 'gone')", "ROLLBACK TO SAVEPOINT a",
-				"SAVEPOINT b", "INSERT INTO ledger VALUES (20001, 2000, 'late', 'late')", "UPDATE ledger SET at = 2000, v = 'late' WHERE id = 4000", "RELEASE SAVEPOINT b")
+				"SAVEPOINT b", "INSERT INTO ledger VALUES (20001, 2000, 'late', 'late')", "UPDATE ledger SET at = 2000, v = 'late' WHERE id = 1200", "RELEASE SAVEPOINT b")
 			others(l)
 			l.backupWhile(backup.Incremental, func() { require.NoError(l, tx.Commit()) })
 		}, late},
-		{"a clock that was put back", func(l *ledger) { l.exec("UPDATE ledger SET at = 10, v = 'early' WHERE id = 4000") }, watermarks},
-		{"SQL that does not set updated_at", func(l *ledger) { l.exec("UPDATE ledger SET v = 'raw' WHERE id = 4000") }, watermarks},
-		{"deletes", func(l *ledger) { l.exec("DELETE FROM ledger WHERE id IN (0, 4000, 8999)") }, watermarks},
+		{"a clock that was put back", func(l *ledger) { l.exec("UPDATE ledger SET at = 10, v = 'early' WHERE id = 1200") }, watermarks},
+		{"SQL that does not set updated_at", func(l *ledger) { l.exec("UPDATE ledger SET v = 'raw' WHERE id = 1200") }, watermarks},
+		{"deletes", func(l *ledger) { l.exec("DELETE FROM ledger WHERE id IN (0, 1200, 2399)") }, watermarks},
 		{"a primary key that moves far", func(l *ledger) { l.exec("UPDATE ledger SET id = 30000, at = 5000 WHERE id = 10") }, watermarks},
 		{"a row exchanged for one of the same number", func(l *ledger) {
-			l.exec("DELETE FROM ledger WHERE id = 4000", "INSERT INTO ledger VALUES (4000, 1, 'x', 'another')")
+			l.exec("DELETE FROM ledger WHERE id = 1200", "INSERT INTO ledger VALUES (1200, 1, 'x', 'another')")
 		}, watermarks},
 		{"a rollback", func(l *ledger) {
 			tx := begin(l)
-			do(l, tx, "UPDATE ledger SET v = 'never' WHERE id < 3000")
+			do(l, tx, "UPDATE ledger SET v = 'never' WHERE id < 800")
 			require.NoError(l, tx.Rollback())
 		}, nil},
 		{"everything deleted and some of it written again", func(l *ledger) {
@@ -216,43 +216,43 @@ func lateCommits(engine string) []lateCommit {
 		}, watermarks},
 		{"an upsert", func(l *ledger) {
 			l.exec(map[string]string{
-				testdb.SQLite:   "INSERT OR REPLACE INTO ledger VALUES (20001, 1, 'm4000', 'replaces row 4000 by its mail')",
-				testdb.Postgres: "INSERT INTO ledger VALUES (4000, 1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET v = 'upserted'",
-				testdb.MySQL:    "REPLACE INTO ledger VALUES (20001, 1, 'm4000', 'replaces row 4000 by its mail')",
+				testdb.SQLite:   "INSERT OR REPLACE INTO ledger VALUES (20001, 1, 'm1200', 'replaces row 1200 by its mail')",
+				testdb.Postgres: "INSERT INTO ledger VALUES (1200, 1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET v = 'upserted'",
+				testdb.MySQL:    "REPLACE INTO ledger VALUES (20001, 1, 'm1200', 'replaces row 1200 by its mail')",
 			}[engine])
 		}, watermarks},
 		{"triggers that were gone for a while", func(l *ledger) {
 			require.NoError(l, sourceOf(l.T, l.db).Untrack(l.Context()))
-			l.exec("UPDATE ledger SET v = 'unseen' WHERE id = 4000")
+			l.exec("UPDATE ledger SET v = 'unseen' WHERE id = 1200")
 			track(l.T, l.db)
 		}, watermarks},
 		{"new connections", func(l *ledger) {
 			l.exec("UPDATE ledger SET v = 'before' WHERE id = 1")
 			l.db = l.db.Reopen(l.T)
 			l.pool = poolOf(l.T, l.db)
-			l.exec("UPDATE ledger SET v = 'after' WHERE id = 8000")
+			l.exec("UPDATE ledger SET v = 'after' WHERE id = 2300")
 		}, watermarks},
 		{"a database put back to an older state", func(l *ledger) {
 			before, mark := l.live(), one(l.T, l.db, "SELECT mark FROM confide_backup_marks")
-			l.exec("UPDATE ledger SET v = 'undone' WHERE id IN (3, 5000)", "INSERT INTO ledger VALUES (20001, 9, 'u', 'undone')")
+			l.exec("UPDATE ledger SET v = 'undone' WHERE id IN (3, 1300)", "INSERT INTO ledger VALUES (20001, 9, 'u', 'undone')")
 			l.backup(backup.Incremental)
 			// As a physical restore would do it, the tracking comes back as it was.
-			l.exec("DELETE FROM ledger WHERE id = 20001", "UPDATE ledger SET v = '"+before[3]+"' WHERE id = 3", "UPDATE ledger SET v = '"+before[5000]+"' WHERE id = 5000",
+			l.exec("DELETE FROM ledger WHERE id = 20001", "UPDATE ledger SET v = '"+before[3]+"' WHERE id = 3", "UPDATE ledger SET v = '"+before[1300]+"' WHERE id = 1300",
 				"DELETE FROM confide_changes_ledger", "UPDATE confide_backup_marks SET mark = '"+mark+"'")
 		}, []string{"greatest id"}},
 	}
 	if engine == testdb.Postgres {
 		all = append(all,
 			lateCommit{"a column rewritten by ALTER TABLE", func(l *ledger) {
-				l.exec("ALTER TABLE ledger ALTER COLUMN v TYPE VARCHAR(200) USING v || '!'")
+				l.exec("ALTER TABLE ledger ALTER COLUMN v TYPE VARCHAR(1200) USING v || '!'")
 			}, watermarks},
 			lateCommit{"a session that plays the replica", func(l *ledger) {
 				tx := begin(l)
-				do(l, tx, "SET LOCAL session_replication_role = replica", "UPDATE ledger SET v = 'applied' WHERE id = 4000")
+				do(l, tx, "SET LOCAL session_replication_role = replica", "UPDATE ledger SET v = 'applied' WHERE id = 1200")
 				require.NoError(l, tx.Commit())
 			}, watermarks},
 			lateCommit{"rows made by a query", func(l *ledger) {
-				l.exec("INSERT INTO ledger SELECT 40000 + i, 1, 'c' || i, 'copied' FROM generate_series(1, 5) i")
+				l.exec("INSERT INTO ledger SELECT 12000 + i, 1, 'c' || i, 'copied' FROM generate_series(1, 5) i")
 			}, []string{"updated_at"}},
 		)
 	}
@@ -286,7 +286,7 @@ func TestLateCommit(t *testing.T) {
 func TestLateCommitThatTheTrackingMissedIsFoundByTheScrub(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		l := newLedger(t, db.Engine)
-		l.exec("UPDATE ledger SET v = 'unseen' WHERE id = 4000", "DELETE FROM confide_changes_ledger")
+		l.exec("UPDATE ledger SET v = 'unseen' WHERE id = 1200", "DELETE FROM confide_changes_ledger")
 		const within = 3
 		var found backup.Snapshot
 		for range within {
@@ -307,7 +307,7 @@ func TestLateCommitThatTheTrackingMissedIsFoundByTheScrub(t *testing.T) {
 		require.Equal(t, found.Missed, list[len(list)-1].Missed, "the finding stays in the manifest")
 
 		// Without a scrub it would have stayed lost.
-		l.exec("UPDATE ledger SET v = 'unseen again' WHERE id = 4000", "DELETE FROM confide_changes_ledger")
+		l.exec("UPDATE ledger SET v = 'unseen again' WHERE id = 1200", "DELETE FROM confide_changes_ledger")
 		s, err := open(t, l.store, l.kek, sourceOf(t, l.db)).Run(t.Context(), backup.RunOptions{Kind: backup.Incremental, Scrub: 1 << 30})
 		require.NoError(t, err)
 		require.Empty(t, s.Missed)
@@ -319,13 +319,13 @@ func TestLateCommitThatTheTrackingMissedIsFoundByTheScrub(t *testing.T) {
 func TestLateCommitByNumberOfRows(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		l := newLedger(t, db.Engine)
-		l.exec("DELETE FROM ledger WHERE id = 4000", "DELETE FROM confide_changes_ledger")
+		l.exec("DELETE FROM ledger WHERE id = 1200", "DELETE FROM confide_changes_ledger")
 		log := &recorder{}
 		r, err := backup.Open(t.Context(), backup.Config{Source: sourceOf(t, l.db), Store: l.store, KEK: l.kek, DataSet: "crm", Record: log})
 		require.NoError(t, err)
 		s, err := r.Run(t.Context(), backup.RunOptions{Kind: backup.Incremental, Scrub: 1 << 30})
 		require.NoError(t, err)
-		require.Equal(t, []backup.Missed{{Table: "ledger", Detail: "it has 8999 rows, and 9000 by the changes that were tracked; all of it was read"}}, s.Missed)
+		require.Equal(t, []backup.Missed{{Table: "ledger", Detail: "it has 2399 rows, and 2400 by the changes that were tracked; all of it was read"}}, s.Missed)
 		require.Equal(t, []string{"backup.missed", "backup.run"}, log.events)
 		l.requireExact("all of the table was read")
 	})
@@ -372,7 +372,7 @@ func TestLateCommitUnderLoad(t *testing.T) {
 					}
 					tx, err := l.pool.Begin()
 					if err == nil {
-						id := 4*(n*131%2200) + w // writers keep to their own rows: no deadlocks
+						id := 4*(n*131%590) + w // writers keep to their own rows: no deadlocks
 						_, err = tx.Exec(fmt.Sprintf("UPDATE ledger SET v = 'w%d n%d' WHERE id = %d", w, n, id))
 						if err == nil && n%3 == 0 {
 							_, err = tx.Exec(fmt.Sprintf("INSERT INTO ledger VALUES (%d, 1, 'load %d %d', 'new')", 50000+4*n+w, w, n))

@@ -30,6 +30,7 @@ type manifest struct {
 	Schema     Schema          `json:"schema"`
 	Tables     []manifestTable `json:"tables"`              // in the order of Schema.Tables
 	DataKeys   []dataKeyName   `json:"data_keys,omitempty"` // what seals the chunks
+	Own        dataKeyName     `json:"own,omitzero"`        // the one that this run made
 	Missed     []Missed        `json:"missed,omitempty"`
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"time"
 )
 
 // RunOptions says how to run.
@@ -53,7 +54,8 @@ func (r *Repository) Run(ctx context.Context, opts RunOptions) (Snapshot, error)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	w := &running{repo: r, ring: ring, opts: opts}
+	// Before the view begins: nothing that was deleted by then is in it.
+	w := &running{repo: r, ring: ring, opts: opts, began: r.cfg.Now().UTC().Round(0)}
 	if w.key, err = r.newDataKey(ctx, ring, head.id); err != nil {
 		return Snapshot{}, err
 	}
@@ -151,6 +153,7 @@ type running struct {
 	ring   *keyring
 	key    *dataKey
 	opts   RunOptions
+	began  time.Time
 	missed []Missed
 	work   Work
 }
@@ -179,7 +182,7 @@ func (w *running) kind(ctx context.Context, last *openedManifest) (Kind, error) 
 // copy stores the chunks of a run.
 func (w *running) copy(ctx context.Context, view View, basis *basis) (manifest, error) {
 	cfg := w.repo.cfg
-	m := manifest{DataSet: cfg.DataSet, Time: cfg.Now().UTC().Round(0), Kind: basis.kind, Generation: w.key.name.run, Schema: view.Schema()}
+	m := manifest{DataSet: cfg.DataSet, Time: w.began, Kind: basis.kind, Generation: w.key.name.run, Schema: view.Schema(), Own: w.key.name}
 	if basis.from != nil {
 		m.Generation = basis.from.Generation
 	}
@@ -191,6 +194,7 @@ func (w *running) copy(ctx context.Context, view View, basis *basis) (manifest, 
 		return manifest{}, err
 	}
 	defer up.stop(nil)
+	up.bounds = cfg.Epochs == nil
 	meter := newMeter(w.opts.Progress, "copy", estimate(m.Schema))
 	meter.work = func() (stored, reused int64) { return up.stored.Load(), up.reused.Load() }
 	for _, table := range m.Schema.Tables {

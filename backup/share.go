@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"slices"
 )
 
 // A basis is the snapshot whose chunks a run may share.
@@ -94,7 +95,7 @@ func (w *tableCopy) run(ctx context.Context) (missed *Missed, err error) {
 	now, next := tracker.Marks(w.table.Name)
 	w.entry.Mark = next
 	base, same := w.basis.entry(w.table)
-	if !same || now == "" || now != base.Mark || len(base.Chunks) == 0 {
+	if !same || now == "" || now != base.Mark || !bounded(base) {
 		return nil, w.all(ctx)
 	}
 	if err := w.changes(ctx, tracker, base); err != nil {
@@ -117,6 +118,11 @@ func (w *tableCopy) run(ctx context.Context) (missed *Missed, err error) {
 	w.entry.Chunks = nil
 	w.cut.start(w.cut.buf)
 	return missed, w.all(ctx)
+}
+
+// bounded reports whether it is known where each chunk ends.
+func bounded(t manifestTable) bool {
+	return len(t.Chunks) > 0 && !slices.ContainsFunc(t.Chunks, func(ref *chunkRef) bool { return len(ref.Last) == 0 })
 }
 
 // all reads the whole table.
@@ -150,7 +156,10 @@ func (w *tableCopy) flush(ctx context.Context) error {
 	if w.cut.rows == 0 {
 		return nil
 	}
-	ref := &chunkRef{Rows: w.cut.rows, Last: bytes.Clone(w.cut.lastKey())}
+	ref := &chunkRef{Rows: w.cut.rows}
+	if w.up.bounds {
+		ref.Last = bytes.Clone(w.cut.lastKey())
+	}
 	w.entry.Chunks = append(w.entry.Chunks, ref)
 	w.meter.add(w.cut.rows, int64(len(w.cut.buf)))
 	w.meter.read += w.cut.rows

@@ -20,6 +20,10 @@ type upload struct {
 	share map[chunkID]*chunkRef // chunks of earlier snapshots that may be used again
 	codec *codec                // for the goroutine that reads
 
+	// bounds is set if manifests may hold primary keys, for incremental runs. They
+	// outlive a key epoch, so where there are epochs they may not.
+	bounds bool
+
 	jobs chan chunkJob
 	free chan []byte // buffers to use again
 	wg   sync.WaitGroup

@@ -8,10 +8,12 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/hybrid"
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 
@@ -23,12 +25,13 @@ import (
 // what must be read from it. The file is append-only: whatever is in it must be
 // readable for ever.
 type vector struct {
-	Name    string
-	KEK     string // a Tink keyset in the clear, hexadecimal
-	DataSet string
-	Objects map[string]string // key to hexadecimal content
-	Newest  backup.Snapshot
-	Rows    map[string][]string // of the newest snapshot, by table
+	Name     string
+	KEK      string // a Tink keyset in the clear, hexadecimal
+	Recovery string `json:",omitempty"` // the private keyset of a recipient, likewise
+	DataSet  string
+	Objects  map[string]string // key to hexadecimal content
+	Newest   backup.Snapshot
+	Rows     map[string][]string // of the newest snapshot, by table
 }
 
 const (
@@ -40,7 +43,7 @@ func TestFrozenRepositoriesAreReadable(t *testing.T) {
 	if name := os.Getenv(vectorEnv); name != "" {
 		appendVector(t, name)
 	}
-	vectors := readVectors(t)
+	vectors := readVectors[vector](t)
 	require.NotEmpty(t, vectors)
 	for _, v := range vectors {
 		t.Run(v.Name, func(t *testing.T) {
@@ -52,7 +55,14 @@ func TestFrozenRepositoriesAreReadable(t *testing.T) {
 			require.NoError(t, err)
 			local, err := aead.New(handle)
 			require.NoError(t, err)
-			r, err := backup.Open(t.Context(), backup.Config{Store: store, KEK: localKEK{local}, DataSet: v.DataSet, Record: backup.Discard})
+			cfg := backup.Config{Store: store, KEK: localKEK{local}, DataSet: v.DataSet, Record: backup.Discard}
+			if v.Recovery != "" {
+				handle, err := insecurecleartextkeyset.Read(keyset.NewBinaryReader(bytes.NewReader(unhex(t, v.Recovery))))
+				require.NoError(t, err)
+				cfg.Recovery, err = hybrid.NewHybridDecrypt(handle)
+				require.NoError(t, err)
+			}
+			r, err := backup.Open(t.Context(), cfg)
 			require.NoError(t, err)
 			report, err := r.Verify(t.Context(), backup.Every, backup.VerifyOptions{Heads: []backup.Head{{ID: v.Newest.ID, Hash: v.Newest.Hash}}})
 			require.NoError(t, err)
@@ -73,16 +83,37 @@ func appendVector(t *testing.T, name string) {
 	kek, cleartext := sharedKEK(t)
 	db := testdb.New(t, testdb.SQLite)
 	exec(t, poolOf(t, db), hostileSQLite()...)
+	exec(t, poolOf(t, db), "CREATE TABLE noted (id TEXT PRIMARY KEY, v TEXT)", "INSERT INTO noted VALUES ('a', 'x'), ('b', 'y')")
+	_, err := sourceOf(t, db).Track(t.Context())
+	require.NoError(t, err)
 	store := backup.NewMemory()
-	r := open(t, store, kek, sourceOf(t, db))
-	for range 3 {
-		run(t, r)
+	cfg := backup.Config{Source: sourceOf(t, db), Store: store, KEK: kek}
+	var recovery string
+	if strings.Contains(name, "recipients") {
+		private, err := keyset.NewHandle(hybrid.DHKEM_X25519_HKDF_SHA256_HKDF_SHA256_AES_256_GCM_Key_Template())
+		require.NoError(t, err)
+		public, err := private.Public()
+		require.NoError(t, err)
+		key, err := hybrid.NewHybridEncrypt(public)
+		require.NoError(t, err)
+		other, _ := recipient(t, "ben")
+		cfg.Recipients = []backup.Recipient{other, {Name: "anna", Key: key}}
+		cfg.Recovery, err = hybrid.NewHybridDecrypt(private)
+		require.NoError(t, err)
+		var buf bytes.Buffer
+		require.NoError(t, insecurecleartextkeyset.Write(private, keyset.NewBinaryWriter(&buf)))
+		recovery = hex.EncodeToString(buf.Bytes())
 	}
-	_, err := r.Prune(t.Context(), backup.PruneOptions{Keep: 2})
+	r := openWith(t, cfg)
+	run(t, r)
+	run(t, r)
+	exec(t, poolOf(t, db), "INSERT INTO noted VALUES ('c', 'z')")
+	require.Equal(t, backup.Incremental, runKind(t, r, backup.Incremental).Kind)
+	_, err = r.Prune(t.Context(), backup.PruneOptions{Keep: 2})
 	require.NoError(t, err)
 	list, err := r.List(t.Context())
 	require.NoError(t, err)
-	v := vector{Name: name, KEK: hex.EncodeToString(cleartext), DataSet: "crm", Objects: map[string]string{}, Newest: list[len(list)-1]}
+	v := vector{Name: name, Recovery: recovery, KEK: hex.EncodeToString(cleartext), DataSet: "crm", Objects: map[string]string{}, Newest: list[len(list)-1]}
 	for _, key := range keysOf(t, store, "") {
 		v.Objects[key] = hex.EncodeToString(content(t, store, key))
 	}
@@ -90,14 +121,17 @@ func appendVector(t *testing.T, name string) {
 	_, err = r.Restore(t.Context(), backup.Newest, target, backup.RestoreOptions{})
 	require.NoError(t, err)
 	v.Rows = target.rows
-	vectors := append(readVectors(t), v)
-	data, err := json.MarshalIndent(vectors, "", "\t")
+	var vectors []any // the others as they are, whatever a Snapshot has by now
+	for _, old := range readVectors[json.RawMessage](t) {
+		vectors = append(vectors, old)
+	}
+	data, err := json.MarshalIndent(append(vectors, v), "", "\t")
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll("testdata", 0o755))
 	require.NoError(t, os.WriteFile(vectorFile, append(data, '\n'), 0o644))
 }
 
-func readVectors(t *testing.T) (vectors []vector) {
+func readVectors[T any](t *testing.T) (vectors []T) {
 	data, err := os.ReadFile(vectorFile)
 	if os.IsNotExist(err) && os.Getenv(vectorEnv) != "" {
 		return nil
