@@ -2,64 +2,59 @@ package audit
 
 import (
 	"bufio"
-	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
-	"slices"
+	"os"
+	"path/filepath"
 
-	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
+	"github.com/confide-go/confide/internal/durable"
 )
 
-// The first word of an export, with its version. Version 1 knew no pruned entries.
+// exportMagic begins an export, with its version. Behind it come frames.
+const exportMagic = "confide-audit-export/3\n"
+
+// The kinds of frames.
 const (
-	exportFormat  = "confide-audit-export/2"
-	exportFormat1 = "confide-audit-export/1"
+	frameKey   = 'K' // first: the key's name
+	frameHead  = 'H' // a head, followed by the entries of its log
+	frameEntry = 'E'
+	frameBlank = 'B' // the leaf hash of a pruned entry
+	frameEnd   = 'Z' // last: the number of frames before it
 )
 
-// line is one line of an export. Exactly one of the groups is set.
-type line struct {
-	Format string `json:"format,omitempty"` // first line: the format and the key's name
-	Key    string `json:"key,omitempty"`
-
-	Log  *string `json:"log,omitempty"` // the log of a head or an entry
-	Size int64   `json:"size,omitempty"`
-	Tip  []byte  `json:"tip,omitempty"`
-	Edge []byte  `json:"edge,omitempty"`
-	Note []byte  `json:"note,omitempty"`
-
-	Seq  int64  `json:"seq,omitempty"`
-	Data []byte `json:"data,omitempty"`
-	Hash []byte `json:"hash,omitempty"` // in place of the data of a pruned entry
-
-	End int64 `json:"end,omitempty"` // last line: number of lines before it
+// Export writes all sealed entries and their heads, enough for VerifyExport to
+// check them without the database. FORMAT.md specifies the bytes.
+func (l *Log) Export(ctx context.Context, w io.Writer) error {
+	return l.ExportSince(ctx, w, Verified{})
 }
 
-// Export writes all sealed entries and their heads as JSON lines, enough for
-// VerifyExport to check them without the database.
-func (l *Log) Export(ctx context.Context, w io.Writer) error {
-	out := bufio.NewWriter(w)
-	e := exporter{json.NewEncoder(out), 0}
-	if err := e.write(line{Format: exportFormat, Key: l.cfg.Verifier.Name()}); err != nil {
+// ExportSince writes what was sealed behind a verified state. To verify it, give
+// VerifyExport the same state as VerifyOptions.Since.
+func (l *Log) ExportSince(ctx context.Context, w io.Writer, since Verified) error {
+	out := bufio.NewWriterSize(w, 1<<16)
+	e := exporter{w: out}
+	if _, err := out.WriteString(exportMagic); err != nil {
+		return fmt.Errorf("audit: export: %w", err)
+	}
+	if err := e.frame(frameKey, appendText(nil, l.keys.name())); err != nil {
 		return err
 	}
 	heads, err := l.cfg.Store.Heads(ctx)
 	if err != nil {
 		return fmt.Errorf("audit: export: %w", err)
 	}
+	from := map[string]int64{}
+	for _, h := range since.Heads {
+		from[h.Log] = h.Size
+	}
 	for _, h := range heads {
-		if err := e.write(line{Log: &h.Log, Size: h.Size, Tip: h.Tip, Edge: h.Edge, Note: h.Note}); err != nil {
-			return err
-		}
-		if err := e.entries(ctx, l.cfg.Store, h); err != nil {
+		if err := e.log(ctx, l.cfg.Store, h, from[h.Log]); err != nil {
 			return err
 		}
 	}
-	if err := e.write(line{End: e.lines}); err != nil {
+	if err := e.frame(frameEnd, binary.BigEndian.AppendUint64(nil, uint64(e.frames))); err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
@@ -68,24 +63,58 @@ func (l *Log) Export(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-type exporter struct {
-	enc   *json.Encoder
-	lines int64
-}
-
-func (e *exporter) write(l line) error {
-	e.lines++
-	if err := e.enc.Encode(l); err != nil {
+// ExportFile makes a new file with an export. When it returns nil, the file is
+// whole and on stable storage; otherwise there is none of that name.
+func (l *Log) ExportFile(ctx context.Context, path string) error {
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("%w: the folder of the export does not exist", ErrInvalid)
+	}
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(l.Export(ctx, w)) }()
+	err := durable.CreateFrom(path, r, 0o600)
+	r.CloseWithError(err) // ends the writer if the file could not take it all
+	if err != nil {
 		return fmt.Errorf("audit: export: %w", err)
 	}
 	return nil
 }
 
-// entries writes what the head covers; what was sealed since belongs to the next export.
-func (e *exporter) entries(ctx context.Context, store Store, h Head) error {
-	sel := Selection{Log: h.Log, MinSeq: math.MinInt64, MaxSeq: h.Size - 1, Limit: verifyPage}
-	if len(h.Note) == 0 {
-		sel.MaxSeq = math.MaxInt64
+type exporter struct {
+	w      *bufio.Writer
+	frames int64
+	buf    []byte
+}
+
+func (e *exporter) frame(kind byte, parts ...[]byte) error {
+	size := 0
+	for _, p := range parts {
+		size += len(p)
+	}
+	e.frames++
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(size))
+	for _, p := range append([][]byte{head}, parts...) {
+		if _, err := e.w.Write(p); err != nil {
+			return fmt.Errorf("audit: export: %w", err)
+		}
+	}
+	return nil
+}
+
+// log writes a head and what it covers; what was sealed since belongs to the next export.
+func (e *exporter) log(ctx context.Context, store Store, h Head, from int64) error {
+	b := binary.BigEndian.AppendUint64(appendText(nil, h.Log), uint64(h.Size))
+	for _, p := range [][]byte{h.Tip, h.Edge, h.Note} {
+		b = appendText(b, string(p))
+	}
+	if err := e.frame(frameHead, b); err != nil {
+		return err
+	}
+	sel := everything(h.Log)
+	if from > 0 {
+		sel.MinSeq = from
+	}
+	if len(h.Note) > 0 {
+		sel.MaxSeq = h.Size - 1
 	}
 	for {
 		page, err := store.Entries(ctx, sel)
@@ -93,87 +122,17 @@ func (e *exporter) entries(ctx context.Context, store Store, h Head) error {
 			return fmt.Errorf("audit: export log %q: %w", h.Log, err)
 		}
 		for _, s := range page {
-			l := line{Log: &s.Log, Seq: s.Seq, Data: s.Data}
-			if len(s.Data) == 0 {
-				l.Hash = s.Hash
+			kind, body := byte(frameEntry), s.Data
+			if len(body) == 0 {
+				kind, body = frameBlank, s.Hash
 			}
-			if err := e.write(l); err != nil {
+			if err := e.frame(kind, binary.BigEndian.AppendUint64(e.buf[:0], uint64(s.Seq)), body); err != nil {
 				return err
 			}
 		}
-		if len(page) < verifyPage {
+		if len(page) < sel.Limit {
 			return nil
 		}
 		sel.MinSeq = page[len(page)-1].Seq + 1
 	}
-}
-
-// VerifyExport verifies an export as Verify does a database, with nothing but
-// the verifier key. It holds the export in memory.
-func VerifyExport(ctx context.Context, r io.Reader, verifier note.Verifier, opts VerifyOptions) (Report, error) {
-	store, err := readExport(r, verifier)
-	if err != nil {
-		return Report{}, err
-	}
-	v := newVerifier(store, verifier)
-	if err := v.logs(ctx, opts.Checkpoints); err != nil {
-		return Report{}, err
-	}
-	v.revs.holes(&v.report)
-	v.revs.goneChanges(&v.report, false)
-	return v.report, nil
-}
-
-func readExport(r io.Reader, verifier note.Verifier) (*Memory, error) {
-	dec := json.NewDecoder(bufio.NewReader(r))
-	m := NewMemory()
-	first, ended := "", false
-	for n := int64(0); ; n++ {
-		var l line
-		err := dec.Decode(&l)
-		switch {
-		case errors.Is(err, io.EOF) && ended:
-			for _, list := range m.entries {
-				slices.SortStableFunc(list, func(a, b Stored) int { return cmp.Compare(a.Seq, b.Seq) })
-			}
-			return m, nil
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("%w: the export ends after %d lines without its last line: it was cut off; export again", ErrInvalid, n)
-		case err != nil:
-			return nil, fmt.Errorf("%w: line %d of the export is not JSON of this format", ErrInvalid, n+1)
-		case n == 0 && l.Format != exportFormat && l.Format != exportFormat1:
-			return nil, fmt.Errorf("%w: the file is not an export in the format %s", ErrInvalid, exportFormat)
-		case n == 0 && l.Key != verifier.Name():
-			return nil, fmt.Errorf("%w: the export was made with the key of another log than %s; give its verifier key", ErrInvalid, verifier.Name())
-		case n == 0:
-			first = l.Format
-		case n > 0 && l.End == n:
-			ended = true
-		case n > 0 && (l.Log == nil || ended || len(l.Hash) > 0 && first == exportFormat1):
-			return nil, fmt.Errorf("%w: line %d of the export is unknown", ErrInvalid, n+1)
-		}
-		if l.Log != nil {
-			m.load(l)
-		}
-	}
-}
-
-// load puts a line into the store. The index is derived, for an export has none.
-func (m *Memory) load(l line) {
-	if l.Hash != nil {
-		m.entries[*l.Log] = append(m.entries[*l.Log], Stored{Log: *l.Log, Seq: l.Seq, Hash: l.Hash})
-		return
-	}
-	if l.Data == nil {
-		m.heads[*l.Log] = Head{Log: *l.Log, Size: l.Size, Tip: l.Tip, Edge: l.Edge, Note: l.Note}
-		return
-	}
-	leaf := tlog.RecordHash(l.Data)
-	s := Stored{Log: *l.Log, Seq: l.Seq, Data: l.Data, Hash: leaf[:]}
-	if *l.Log == topLog {
-		s.Index = indexOfCheckpoint(l.Data, checkpointLog(l.Data))
-	} else if _, ev, err := openEntry(l.Data); err == nil {
-		s.Index = indexOf(&ev)
-	}
-	m.entries[*l.Log] = append(m.entries[*l.Log], s)
 }

@@ -183,24 +183,19 @@ func (l *Log) checkArchive(ctx context.Context, opts PruneOptions, p *purge) err
 	if opts.Archive == nil {
 		return nil
 	}
-	sum := sha256.New()
-	store, err := readExport(io.TeeReader(opts.Archive, sum), l.cfg.Verifier)
-	if err != nil {
-		return pruneRefused(err, "the archive", Report{})
-	}
-	v := newVerifier(store, l.cfg.Verifier)
-	if err := v.logs(ctx, nil); err != nil || !v.report.OK {
-		return pruneRefused(err, "the archive", v.report)
-	}
-	held, err := store.Entries(ctx, Selection{Log: p.log, MinSeq: p.first, MaxSeq: p.through, Limit: math.MaxInt})
+	v, err := newVerifier(l.keys, VerifyOptions{})
 	if err != nil {
 		return err
 	}
 	var n int64
-	for _, e := range held {
-		if len(e.Data) > 0 {
+	v.seen = func(s *Stored) {
+		if s.Log == p.log && s.Seq >= p.first && s.Seq <= p.through && len(s.Data) > 0 {
 			n++
 		}
+	}
+	sum := sha256.New()
+	if err := v.file(ctx, io.TeeReader(opts.Archive, sum)); err != nil || !v.report.OK {
+		return pruneRefused(err, "the archive", v.report)
 	}
 	if n != p.events {
 		return fmt.Errorf("%w: the archive holds %d of the %d entries that would be removed; export again", ErrInvalid, n, p.events)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
@@ -156,62 +155,4 @@ func TestEventsShowsNoForgery(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestExportVerifiesWithoutTheDatabase(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
-		b := setUp(t, db)
-		b.seed(t)
-		var out bytes.Buffer
-		require.NoError(t, b.log.Export(b.ctx, &out))
-		check := func(export string, anchored ...[]byte) (audit.Report, error) {
-			return audit.VerifyExport(b.ctx, strings.NewReader(export), b.cfg.Verifier, audit.VerifyOptions{Checkpoints: anchored})
-		}
-		r, err := check(out.String(), b.anchor.notes...)
-		require.NoError(t, err)
-		require.True(t, r.OK && r.Anchored, "%s", r)
-		require.EqualValues(t, 15, r.Size)
-		r, err = check(out.String())
-		require.NoError(t, err)
-		require.Contains(t, r.String(), "UNANCHORED: 15 events in 2 logs")
-
-		lines := strings.SplitAfter(out.String(), "\n")
-		at := func(part string) int {
-			for i, l := range lines {
-				if strings.Contains(l, part) {
-					return i
-				}
-			}
-			t.Fatalf("no line with %s", part)
-			return 0
-		}
-		drop := func(i int) string { return strings.Join(append(append([]string{}, lines[:i]...), lines[i+1:]...), "") }
-		end := fmt.Sprintf(`{"end":%d}`, len(lines)-2)
-		fewer := fmt.Sprintf(`{"end":%d}`, len(lines)-3)
-
-		entry := at(`{"log":"main","seq":4`)
-		_, err = check(drop(entry))
-		require.ErrorIs(t, err, audit.ErrInvalid, "a line is missing")
-		r, err = check(strings.Replace(drop(entry), end, fewer, 1))
-		require.NoError(t, err)
-		require.Equal(t, []string{"deleted main#4"}, found(r, nil)[:1], "%s", r)
-
-		doubled := strings.Join(lines[:entry+1], "") + strings.Join(lines[entry:], "")
-		r, err = check(strings.Replace(doubled, end, fmt.Sprintf(`{"end":%d}`, len(lines)-1), 1))
-		require.NoError(t, err)
-		require.Equal(t, []string{"inserted main#4"}, found(r, nil), "%s", r)
-
-		for text, want := range map[string]string{
-			"":                                       "it was cut off",
-			"{}":                                     "not an export in the format",
-			"PK\x03":                                 "line 1 of the export is not JSON",
-			strings.Join(lines[:5], ""):              "ends after 5 lines without its last line",
-			out.String() + `{"log":"x"}`:             "is unknown",
-			strings.Replace(lines[0], "crm", "x", 1): "made with the key of another log",
-		} {
-			_, err = check(text)
-			require.ErrorIs(t, err, audit.ErrInvalid)
-			require.ErrorContains(t, err, want)
-		}
-	})
 }

@@ -73,19 +73,26 @@ type Report struct {
 
 	Checkpoints int64 // size of the top log
 	AnchoredTo  int64 // size of the largest anchored checkpoint that fits
+	Unwitnessed int   // anchored checkpoints that too few witnesses have signed
+	Since       int64 // size of the top log up to which an earlier verification was believed
 	Breaks      []Break
-	More        int // breaks beyond the first maxBreaks
+	More        int      // breaks beyond the first maxBreaks
+	Verified    Verified // where the next verification may go on; empty unless OK
 }
 
 const maxBreaks = 1000
 
 func (r *Report) add(kind Kind, place Place, format string, args ...any) {
+	r.put(Break{kind, place, fmt.Sprintf(format, args...)})
+}
+
+func (r *Report) put(b Break) {
 	r.OK = false
 	if len(r.Breaks) == maxBreaks {
 		r.More++
 		return
 	}
-	r.Breaks = append(r.Breaks, Break{kind, place, fmt.Sprintf(format, args...)})
+	r.Breaks = append(r.Breaks, b)
 }
 
 // String is the report for people: one line for the verdict, one per break.
@@ -101,6 +108,12 @@ func (r Report) String() string {
 	}
 	if r.Pruned > 0 {
 		fmt.Fprintf(&b, "; of %d the retention has left the hashes only", r.Pruned)
+	}
+	if r.Since > 0 {
+		fmt.Fprintf(&b, "; only what was sealed behind checkpoint %d was read", r.Since)
+	}
+	if r.Unwitnessed > 0 {
+		fmt.Fprintf(&b, "; %d checkpoints from outside lack witnesses", r.Unwitnessed)
 	}
 	if r.Pending > 0 {
 		fmt.Fprintf(&b, "; %d events are not sealed yet", r.Pending)

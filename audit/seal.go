@@ -233,16 +233,18 @@ func placeOf(log string) int64 {
 }
 
 // checkHead tells whether a head is what its signed checkpoint says.
-func (l *Log) checkHead(h Head) (*tree, error) {
+func (l *Log) checkHead(h Head) (*tree, error) { return l.keys.checkHead(h) }
+
+func (k Keys) checkHead(h Head) (*tree, error) {
 	t, err := treeFrom(h.Size, h.Edge)
 	if err != nil || len(h.Tip) != tlog.HashSize {
 		return nil, fmt.Errorf("%w: the head of log %q is malformed; run Verify", ErrTampered, h.Log)
 	}
-	c, err := l.keys.open(h.Note, placeOf(h.Log))
+	c, err := k.open(h.Note, placeOf(h.Log))
 	if err != nil {
-		return nil, fmt.Errorf("%w: the checkpoint of log %q is not signed by %s; run Verify", ErrTampered, h.Log, l.cfg.Verifier.Name())
+		return nil, fmt.Errorf("%w: the checkpoint of log %q is not signed by %s; run Verify", ErrTampered, h.Log, k.name())
 	}
-	if c.Origin != originOf(l.cfg.Verifier.Name(), h.Log) || c.Size != h.Size || c.Root != t.root() {
+	if c.Origin != originOf(k.name(), h.Log) || c.Size != h.Size || c.Root != t.root() {
 		return nil, fmt.Errorf("%w: the head of log %q is not what its checkpoint signs; run Verify", ErrTampered, h.Log)
 	}
 	return t, nil

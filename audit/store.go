@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"math"
 
 	"gorm.io/gorm"
 )
@@ -99,6 +100,11 @@ type Selection struct {
 	Actor, Action, Resource, Row, Result string
 	Descending                           bool // by Seq
 	Limit                                int
+}
+
+// everything selects a whole log, page by page.
+func everything(log string) Selection {
+	return Selection{Log: log, MinSeq: math.MinInt64, MaxSeq: math.MaxInt64, Limit: verifyPage}
 }
 
 // A Batch is one step of the sealer.

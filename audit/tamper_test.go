@@ -169,6 +169,22 @@ func forge(log string, seq int64) func(*testing.T, *bench) {
 	}
 }
 
+// nodes puts a node where none belongs in so short a log, or, after making the
+// log long enough, leaves the one that is there.
+func nodes(long bool) func(*testing.T, *bench) {
+	return func(t *testing.T, b *bench) {
+		if !long {
+			b.exec(t, "INSERT INTO confide_audit_nodes (log_id, level, idx, hash) VALUES ('main', 1, 0, ?)", make([]byte, 32))
+			return
+		}
+		for range 250 {
+			require.NoError(t, b.log.RecordApart(b.ctx, "a.b"))
+		}
+		b.seal(t)
+		require.True(t, b.verify(t).OK)
+	}
+}
+
 func anySize(log string) func(*testing.T, *bench) {
 	return statement("UPDATE confide_audit_heads SET size = size - 1 WHERE log_id = ?", log)
 }
@@ -262,6 +278,9 @@ func tamperings() []attack {
 
 		{"set a revision counter back", statement("UPDATE confide_audit_revisions SET rev = 0 WHERE row_id = 'main4'"), []string{"revision-gap main customer main4"}},
 		{"raise a revision counter", statement("UPDATE confide_audit_revisions SET rev = 2 WHERE row_id = 'main4'"), []string{"revision-gap main customer main4"}},
+		{"edit a node", all(nodes(true), statement("UPDATE confide_audit_nodes SET hash = ?", make([]byte, 32))), []string{"index-edited main node 0 of level 1"}},
+		{"add a node beyond the end", nodes(false), []string{"index-edited main node 0 of level 1"}},
+
 		{"delete a revision counter", statement("DELETE FROM confide_audit_revisions WHERE row_id = 'main4'"), []string{"revision-gap (top) counters"}},
 	}
 }

@@ -3,7 +3,10 @@ package audit
 import (
 	"context"
 	"fmt"
+	"iter"
+	"runtime"
 	"slices"
+	"sync"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -15,12 +18,28 @@ type VerifyOptions struct {
 	// the database: printed, mailed, witnessed. Those of Config.Anchor are
 	// compared without being given here, if it can show them.
 	Checkpoints [][]byte
+
+	// Keys are further keys of the log, for VerifyExport. Log.Verify has those of
+	// its Config.
+	Keys Keys
+
+	// Witnesses are keys of witnesses (audit/witness.NewVerifier). When Quorum is
+	// positive, a checkpoint from outside anchors the log only if so many of them
+	// have signed it too.
+	Witnesses []note.Verifier
+	Quorum    int
+
+	// Since is the Report.Verified of an earlier verification: only what was
+	// sealed afterwards is read. It finds every change of that, and a log that does
+	// not continue what was verified, but not an old entry that was edited since.
+	// What was verified is known from outside the database, so it anchors.
+	Since *Verified
 }
 
 // Verify reads all data, recomputes every hash and compares it with the chain,
 // the signed checkpoints, the top log, the anchor and the query columns. It reports
 // every break it finds; the error is only for not being able to read. It
-// may run while others write and seal.
+// may run while others write and seal. Tenants' logs are verified in parallel.
 func (l *Log) Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	v, err := l.verify(ctx, opts)
 	if err == nil && v.outrun { // a purge was recorded meanwhile: read again with its record
@@ -29,11 +48,15 @@ func (l *Log) Verify(ctx context.Context, opts VerifyOptions) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	return v.report, nil
+	return v.finish(), nil
 }
 
 func (l *Log) verify(ctx context.Context, opts VerifyOptions) (*verifier, error) {
-	v := newVerifier(l.cfg.Store, l.cfg.Verifier)
+	v, err := newVerifier(l.keys, opts)
+	if err != nil {
+		return nil, err
+	}
+	v.store = l.cfg.Store
 	anchored, err := l.anchoredCheckpoints(ctx)
 	if err != nil {
 		return nil, err
@@ -49,10 +72,7 @@ func (l *Log) verify(ctx context.Context, opts VerifyOptions) (*verifier, error)
 	if err := v.logs(ctx, append(anchored, opts.Checkpoints...)); err != nil {
 		return nil, err
 	}
-	if err := v.compareRevisions(ctx); err != nil {
-		return nil, err
-	}
-	return v, nil
+	return v, v.compareRevisions(ctx)
 }
 
 func (l *Log) anchoredCheckpoints(ctx context.Context) (list [][]byte, err error) {
@@ -70,16 +90,38 @@ func (l *Log) anchoredCheckpoints(ctx context.Context) (list [][]byte, err error
 }
 
 type verifier struct {
-	store  Store
-	key    note.Verifier
-	report Report
-	revs   revisions
-	outrun bool               // entries were pruned while this ran
-	points map[string][]point // checkpoints of tenants' logs found in the top log
+	store     Store // nil for an export
+	keys      Keys
+	witnesses []note.Verifier
+	quorum    int
+	since     map[string]Head
+	report    Report
+	counters  map[string]*revisions // by log
+	points    map[string][]point    // checkpoints of tenants' logs found in the top log
+	anchored  []Checkpoint          // checkpoints of the whole from outside
+	outrun    bool                  // entries were pruned while this ran
+	seen      func(*Stored)         // is told of every entry, if set
 }
 
-func newVerifier(store Store, key note.Verifier) *verifier {
-	return &verifier{store: store, key: key, report: Report{OK: true}, revs: newRevisions(), points: map[string][]point{}}
+func newVerifier(keys Keys, opts VerifyOptions) (*verifier, error) {
+	keys = append(slices.Clone(keys), opts.Keys...)
+	if err := keys.check(); err != nil {
+		return nil, err
+	}
+	if opts.Quorum < 0 || opts.Quorum > len(opts.Witnesses) {
+		return nil, fmt.Errorf("%w: VerifyOptions.Quorum is %d of %d witnesses", ErrInvalid, opts.Quorum, len(opts.Witnesses))
+	}
+	v := &verifier{keys: keys, witnesses: opts.Witnesses, quorum: opts.Quorum, report: Report{OK: true},
+		counters: map[string]*revisions{}, points: map[string][]point{}}
+	return v, v.begin(opts.Since)
+}
+
+// revs are the revisions of one log. Only one goroutine uses those of a log.
+func (v *verifier) revs(log string) *revisions {
+	if v.counters[log] == nil {
+		v.counters[log] = newRevisions(log)
+	}
+	return v.counters[log]
 }
 
 // A point is a checkpoint that a log must agree with.
@@ -109,12 +151,30 @@ func (v *verifier) readPending(ctx context.Context, l *Log) error {
 				continue
 			}
 			seen[string(p.Event)] = true
-			v.observe(&e)
+			v.revs(e.Actor.Tenant).observeEvent(&e, &v.report)
 		}
 		if len(page) < verifyPage {
 			return nil
 		}
 		after = page[len(page)-1].ID
+	}
+}
+
+// pages are the entries of one log as they come.
+type pages = iter.Seq2[[]Stored, error]
+
+// stored reads a log from the store, from a place on.
+func (v *verifier) stored(ctx context.Context, log string, from int64) pages {
+	return func(yield func([]Stored, error) bool) {
+		sel := everything(log)
+		sel.MinSeq = from
+		for {
+			page, err := v.store.Entries(ctx, sel)
+			if !yield(page, err) || err != nil || len(page) < sel.Limit || page[len(page)-1].Seq == sel.MaxSeq {
+				return
+			}
+			sel.MinSeq = page[len(page)-1].Seq + 1
+		}
 	}
 }
 
@@ -129,81 +189,122 @@ func (v *verifier) logs(ctx context.Context, anchored [][]byte) error {
 	for _, h := range heads {
 		byName[h.Log] = h
 	}
-	top := v.walk(byName[topLog], topLog)
-	top.points = v.anchors(anchored)
-	if err := top.run(ctx); err != nil {
+	run := func(log string) (*walker, error) {
+		w := v.walk(byName[log], log)
+		return w, w.run(ctx, v.stored(ctx, log, w.from()))
+	}
+	v.anchors(anchored)
+	top, err := run(topLog)
+	if err != nil {
 		return err
 	}
-	v.report.Checkpoints = top.size
-	if v.report.AnchoredTo > 0 {
-		v.report.Anchored = true
-	}
-	names := make([]string, 0, len(byName))
-	for name := range byName {
-		names = append(names, name)
-	}
-	for name := range v.points {
-		if _, ok := byName[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
+	v.top(top)
+	names := v.names(byName)
+	walkers, errs := make([]*walker, len(names)), make([]error, len(names))
+	next := make(chan int)
+	var wg sync.WaitGroup
 	for _, name := range names {
-		if name == topLog {
-			continue
+		v.revs(name) // so that nobody writes the map while they run
+	}
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		wg.Go(func() {
+			for i := range next {
+				walkers[i], errs[i] = run(names[i])
+			}
+		})
+	}
+	for i := range names {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	for i, w := range walkers {
+		if errs[i] != nil {
+			return errs[i]
 		}
-		v.report.Logs++
-		w := v.walk(byName[name], name)
-		w.points = v.points[name]
-		if err := w.run(ctx); err != nil {
-			return err
-		}
+		v.merge(w)
 	}
 	return nil
 }
 
+// names are the tenants' logs that are there or were, in order.
+func (v *verifier) names(heads map[string]Head) []string {
+	names := []string{}
+	add := func(name string) {
+		if name != topLog {
+			names = append(names, name)
+		}
+	}
+	for name := range heads {
+		add(name)
+	}
+	for name := range v.points {
+		add(name)
+	}
+	for name := range v.since {
+		add(name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// top takes the result of the top log.
+func (v *verifier) top(w *walker) {
+	v.merge(w)
+	v.report.Logs = 0
+	v.report.Checkpoints = w.size
+}
+
+// merge adds what the verification of one log found to the report.
+func (v *verifier) merge(w *walker) {
+	r := w.rep
+	v.report.OK = v.report.OK && r.OK
+	v.outrun = v.outrun || w.outrun
+	v.report.Size += r.Size
+	v.report.Pruned += r.Pruned
+	v.report.Logs++
+	v.report.AnchoredTo = max(v.report.AnchoredTo, r.AnchoredTo)
+	for _, b := range r.Breaks {
+		v.report.put(b)
+	}
+	v.report.More += r.More
+	if len(w.head.Note) > 0 {
+		v.report.Verified.Heads = append(v.report.Verified.Heads, w.reached())
+	}
+}
+
+// finish completes the report.
+func (v *verifier) finish() Report {
+	if !v.report.OK {
+		v.report.Verified = Verified{} // nothing to continue from
+	}
+	return v.report
+}
+
 // anchors reads the checkpoints from outside. One that is not signed by this
 // log's key proves nothing and is reported: somebody put it there.
-func (v *verifier) anchors(msgs [][]byte) []point {
-	var points []point
+func (v *verifier) anchors(msgs [][]byte) {
 	for i, msg := range msgs {
-		c, err := OpenCheckpoint(msg, v.key)
-		if err != nil || c.Origin != v.key.Name() {
-			v.report.add(BadCheckpoint, Place{First: -1, Last: -1, What: fmt.Sprintf("anchored checkpoint %d", i)}, "it is not signed by %s as a checkpoint of the whole", v.key.Name())
+		place := Place{First: -1, Last: -1, What: fmt.Sprintf("anchored checkpoint %d", i)}
+		c, err := v.keys.open(msg, topItself)
+		switch {
+		case err != nil || !isTopOrigin(v.keys.name(), c.Origin):
+			v.report.add(BadCheckpoint, place, "it is not signed by %s as a checkpoint of the whole", v.keys.name())
 			continue
+		case !v.witnessed(msg):
+			v.report.Unwitnessed++
+		default:
+			v.report.Anchored = true
 		}
-		v.report.Anchored = true
-		points = append(points, point{c.Size, c.Root, true})
+		v.anchored = append(v.anchored, c)
 	}
-	slices.SortStableFunc(points, func(a, b point) int { return int(a.size - b.size) })
-	return points
 }
 
-// checkpoint takes an entry of the top log: what it says about a tenant's log.
-func (v *verifier) checkpoint(seq int64, msg []byte) {
-	place := Place{First: seq, Last: seq}
-	c, err := OpenCheckpoint(msg, v.key)
-	if err != nil {
-		v.report.add(BadCheckpoint, place, "the checkpoint in this entry is not signed by %s", v.key.Name())
-		return
+// witnessed tells whether enough witnesses have signed a checkpoint.
+func (v *verifier) witnessed(msg []byte) bool {
+	if v.quorum == 0 {
+		return true
 	}
-	log, ok := logOf(v.key.Name(), c.Origin)
-	if !ok {
-		v.report.add(BadCheckpoint, place, "the checkpoint in this entry belongs to no log")
-		return
-	}
-	points := v.points[log]
-	if n := len(points); n > 0 && points[n-1].size >= c.Size {
-		v.report.add(Forked, place, "log %q went from %d back to %d entries", log, points[n-1].size, c.Size)
-		return
-	}
-	v.points[log] = append(points, point{size: c.Size, root: c.Root})
-}
-
-func (v *verifier) observe(e *Event) {
-	for _, r := range e.Rows {
-		if r.Rev != 0 {
-			v.revs.observe(Revision{e.Actor.Tenant, e.Resource, r.ID, r.Rev}, &v.report)
-		}
-	}
+	n, err := note.Open(msg, note.VerifierList(v.witnesses...))
+	return err == nil && len(n.Sigs) >= v.quorum
 }

@@ -15,27 +15,34 @@ import (
 // the entry was when it was sealed.
 type walker struct {
 	v      *verifier
+	rep    *Report
+	revs   *revisions
 	log    string
 	head   Head
+	base   Head  // where the verification begins; its zero value is the beginning
 	size   int64 // entries the log must have
 	points []point
 
 	held  *row
+	spare [2]row
 	next  int64 // place of the next entry
 	tree  tree
-	lost  bool  // the tree cannot be continued: hashes are missing
-	wrong bool  // a root did not fit: all later ones cannot
-	good  int64 // size of the last checkpoint that fit
-	found int64 // entries read
+	tip   tlog.Hash
+	nodes map[[2]int64]tlog.Hash // level and index
+	lost  bool                   // the tree cannot be continued: hashes are missing
+	wrong bool                   // a root did not fit: all later ones cannot
+	good  int64                  // size of the last checkpoint that fit
+	found int64                  // entries read
 	moved run
 	extra run
 	ended bool
 
-	outgrown bool  // entries were sealed since the verification began
-	blanks   []run // entries without bytes
-	claimed  purge // what the newest purge record says when it is looked up
-	purged   purge // what the newest purge record said when it was verified
-	kept     int64 // changes in entries that it covers and that still have their bytes
+	outgrown bool      // entries were sealed since the verification began
+	outrun   bool      // and entries were pruned meanwhile
+	blanks   []run     // entries without bytes
+	beheaded bool      // the first entry is missing
+	sums     []changed // of the entries behind the first of them
+	purged   purge     // what the newest purge record said when it was verified
 }
 
 type row struct {
@@ -59,37 +66,67 @@ type run struct {
 
 func (v *verifier) walk(head Head, log string) *walker {
 	head.Log = log
-	return &walker{v: v, log: log, head: head, purged: purge{through: -1}}
+	w := &walker{v: v, rep: &Report{OK: true}, revs: v.revs(log), log: log, head: head, base: v.since[log], points: v.points[log], purged: purge{through: -1}}
+	if log == topLog {
+		for _, c := range v.anchored {
+			w.points = append(w.points, point{c.Size, c.Root, true})
+		}
+	}
+	if w.base.Size > 0 {
+		t, _ := treeFrom(w.base.Size, w.base.Edge) // checked by begin
+		w.tree, w.next, w.good = *t, t.size, t.size
+		copy(w.tip[:], w.base.Tip)
+		w.points = append(w.points, point{t.size, t.root(), true})
+	}
+	if v.store != nil {
+		w.tree.full = w.keep
+	}
+	return w
+}
+
+// from is the first place to read.
+func (w *walker) from() int64 {
+	if w.base.Size > 0 {
+		return w.base.Size
+	}
+	return math.MinInt64
 }
 
 func (w *walker) place(first, last int64) Place { return Place{Log: w.log, First: first, Last: last} }
 
 func (w *walker) report(kind Kind, first, last int64, format string, args ...any) {
-	w.v.report.add(kind, w.place(first, last), format, args...)
+	w.rep.add(kind, w.place(first, last), format, args...)
 }
 
-func (w *walker) run(ctx context.Context) error {
+func (w *walker) run(ctx context.Context, pages pages) error {
 	w.checkHead()
-	w.claimed, _ = lastPurge(ctx, w.v.store, w.log) // what is wrong with it is reported where it stands
-	sel := Selection{Log: w.log, MinSeq: math.MinInt64, MaxSeq: math.MaxInt64, Limit: verifyPage}
-	for {
-		page, err := w.v.store.Entries(ctx, sel)
+	w.pass()
+	w.revs.before(ctx, w)
+	for page, err := range pages {
 		if err != nil {
 			return fmt.Errorf("audit: verify log %q: %w", w.log, err)
 		}
 		for i := range page {
 			more, err := w.take(ctx, &page[i])
-			if err != nil || !more {
-				w.finish()
+			if err != nil {
 				return err
 			}
+			if !more {
+				w.finish()
+				return w.compareNodes(ctx)
+			}
 		}
-		if len(page) < verifyPage || page[len(page)-1].Seq == math.MaxInt64 {
-			w.finish()
-			return nil
-		}
-		sel.MinSeq = page[len(page)-1].Seq + 1
 	}
+	w.finish()
+	if w.revs.err != nil {
+		return w.revs.err
+	}
+	return w.compareNodes(ctx)
+}
+
+// reached is the head up to which this log was verified.
+func (w *walker) reached() Head {
+	return Head{Log: w.log, Size: w.tree.size, Tip: bytes.Clone(w.tip[:]), Edge: w.tree.marshalEdge(), Note: w.head.Note}
 }
 
 // checkHead finds out how long the log must be. The signed checkpoint of the head
@@ -97,7 +134,7 @@ func (w *walker) run(ctx context.Context) error {
 func (w *walker) checkHead() {
 	h := w.head
 	w.size = h.Size
-	var known int64
+	known := w.base.Size
 	for _, p := range w.points {
 		if !p.anchored {
 			known = max(known, p.size)
@@ -110,13 +147,13 @@ func (w *walker) checkHead() {
 		w.size = known
 		return
 	}
-	c, err := OpenCheckpoint(h.Note, w.v.key)
+	c, err := w.v.keys.open(h.Note, placeOf(w.log))
 	switch {
 	case err != nil:
-		w.report(BadCheckpoint, -1, -1, "the head's checkpoint is not signed by %s", w.v.key.Name())
+		w.report(BadCheckpoint, -1, -1, "the head's checkpoint is not signed by %s", w.v.keys.name())
 		w.size = max(known, h.Size)
 		return
-	case c.Origin != originOf(w.v.key.Name(), w.log):
+	case c.Origin != originOf(w.v.keys.name(), w.log):
 		w.report(HeadEdited, -1, -1, "the head carries the checkpoint of another log")
 		w.size = max(known, h.Size)
 		return
@@ -147,6 +184,9 @@ func (w *walker) compareLengths(known int64) {
 // take handles the next stored entry. It returns false when the rest was sealed
 // after the verification began.
 func (w *walker) take(ctx context.Context, s *Stored) (bool, error) {
+	if s.Seq < w.from() {
+		return true, nil // an export may begin before the place that was verified
+	}
 	if s.Seq >= w.size {
 		grown, err := w.grown(ctx, s.Seq)
 		if grown || err != nil {
@@ -164,7 +204,10 @@ func (w *walker) take(ctx context.Context, s *Stored) (bool, error) {
 		return true, nil
 	}
 	if w.log != topLog {
-		w.v.report.Size++
+		w.rep.Size++
+	}
+	if w.v.seen != nil {
+		w.v.seen(s)
 	}
 	r := w.read(s)
 	if s.Seq > w.next {
@@ -180,6 +223,9 @@ func (w *walker) take(ctx context.Context, s *Stored) (bool, error) {
 
 // grown tells whether the log has been sealed further in the meantime.
 func (w *walker) grown(ctx context.Context, seq int64) (bool, error) {
+	if w.v.store == nil {
+		return false, nil
+	}
 	heads, err := w.v.store.Heads(ctx, w.log)
 	if err != nil {
 		return false, fmt.Errorf("audit: verify log %q: %w", w.log, err)
@@ -187,19 +233,25 @@ func (w *walker) grown(ctx context.Context, seq int64) (bool, error) {
 	if len(heads) == 0 || heads[0].Size <= seq {
 		return false, nil
 	}
-	c, err := OpenCheckpoint(heads[0].Note, w.v.key)
-	return err == nil && c.Size == heads[0].Size && c.Origin == originOf(w.v.key.Name(), w.log), nil
+	c, err := w.v.keys.open(heads[0].Note, placeOf(w.log))
+	return err == nil && c.Size == heads[0].Size && c.Origin == originOf(w.v.keys.name(), w.log), nil
 }
 
 // read decodes one entry and tells whether it belongs where it stands.
 func (w *walker) read(s *Stored) *row {
-	r := &row{seq: s.Seq, leaf: tlog.RecordHash(s.Data), data: s.Data, index: s.Index}
+	r := &w.spare[0]
+	if r == w.held {
+		r = &w.spare[1]
+	}
+	*r = row{seq: s.Seq, leaf: tlog.RecordHash(s.Data), data: s.Data, index: s.Index}
 	if len(s.Data) == 0 && len(s.Hash) == tlog.HashSize && s.Index.isBlank() {
 		r.blank = true
 		copy(r.leaf[:], s.Hash)
 		return r
 	}
-	if r.stored = bytes.Equal(r.leaf[:], s.Hash); !r.stored && len(s.Hash) == tlog.HashSize {
+	if r.stored = w.v.store == nil; r.stored {
+		// an export has no hash column
+	} else if r.stored = bytes.Equal(r.leaf[:], s.Hash); !r.stored && len(s.Hash) == tlog.HashSize {
 		copy(r.column[:], s.Hash)
 	}
 	e, ev, err := openEntry(s.Data)
@@ -222,23 +274,53 @@ func (w *walker) read(s *Stored) *row {
 // accept takes an entry whose bytes are what was sealed: it compares the index
 // with them and collects what they say.
 func (w *walker) accept(r *row) {
-	index := indexOf(&r.event)
-	if w.log == topLog {
-		index = indexOfCheckpoint(r.data, r.index.Actor)
-		if r.index.Actor != "" { // entries from before tenants were indexed have none
-			index.Actor = checkpointLog(r.data)
+	if w.v.store != nil {
+		if column := indexFault(w.indexOf(r), r.index); column != "" {
+			w.report(IndexEdited, r.seq, r.seq, "the column %s is not what the entry says; queries miss it or show it wrongly", column)
 		}
 	}
-	if column := indexFault(index, r.index); column != "" {
-		w.report(IndexEdited, r.seq, r.seq, "the column %s is not what the entry says; queries miss it or show it wrongly", column)
-	}
 	if w.log == topLog {
-		w.v.checkpoint(r.seq, r.entry.body)
+		w.checkpoint(r.seq, r.entry.body)
 	} else {
-		w.v.observe(&r.event)
+		w.revs.observeEvent(&r.event, w.rep)
 		w.observePurge(r)
 	}
 	w.append(r.leaf)
+}
+
+func (w *walker) indexOf(r *row) Index {
+	switch {
+	case w.log != topLog:
+		return indexOf(&r.event)
+	case r.index.Actor == "": // entries from before tenants were indexed have none
+		return indexOfCheckpoint(r.data, "")
+	default:
+		return indexOfCheckpoint(r.data, checkpointLog(r.data))
+	}
+}
+
+// checkpoint takes an entry of the top log: what it says about a tenant's log.
+func (w *walker) checkpoint(seq int64, msg []byte) {
+	c, err := w.v.keys.open(msg, seq+1)
+	if err != nil {
+		w.report(BadCheckpoint, seq, seq, "the checkpoint in this entry is not signed by %s", w.v.keys.name())
+		return
+	}
+	log, ok := logOf(w.v.keys.name(), c.Origin)
+	if !ok {
+		w.report(BadCheckpoint, seq, seq, "the checkpoint in this entry belongs to no log")
+		return
+	}
+	points := w.v.points[log]
+	last := w.v.since[log].Size
+	if n := len(points); n > 0 {
+		last = points[n-1].size
+	}
+	if last >= c.Size {
+		w.report(Forked, seq, seq, "log %q went from %d back to %d entries", log, last, c.Size)
+		return
+	}
+	w.v.points[log] = append(points, point{size: c.Size, root: c.Root})
 }
 
 // gap handles missing entries before r.
@@ -249,6 +331,7 @@ func (w *walker) gap(r *row) {
 		w.held = nil
 	}
 	w.report(Deleted, first, last, "%d entries are missing", last-first+1)
+	w.beheaded = w.beheaded || first == 0
 	if first == last && r.sound {
 		w.append(r.entry.prev) // its successor remembers its hash
 		return
@@ -261,6 +344,9 @@ func (w *walker) gap(r *row) {
 func (w *walker) settle(r, next *row) {
 	if r.seq == 0 && r.sound && r.stored && r.entry.prev != genesis(w.log) {
 		w.report(Edited, 0, 0, "it does not begin this log")
+	}
+	if r.seq > 0 && r.seq == w.base.Size && r.sound && r.stored && !bytes.Equal(r.entry.prev[:], w.base.Tip) {
+		w.report(Forked, r.seq, r.seq, "it does not follow the last entry that was verified before")
 	}
 	asked := next != nil && next.sound && next.stored
 	var said tlog.Hash
@@ -319,6 +405,12 @@ func (w *walker) append(leaf tlog.Hash) {
 		return
 	}
 	w.tree.append(leaf)
+	w.tip = leaf
+	w.pass()
+}
+
+// pass compares the tree with the checkpoints of its size.
+func (w *walker) pass() {
 	for len(w.points) > 0 && w.points[0].size <= w.tree.size {
 		p := w.points[0]
 		w.points = w.points[1:]
@@ -331,8 +423,8 @@ func (w *walker) append(leaf tlog.Hash) {
 func (w *walker) compare(p point) {
 	fits := w.tree.root() == p.root
 	switch {
-	case fits && p.anchored:
-		w.v.report.AnchoredTo = max(w.v.report.AnchoredTo, p.size)
+	case fits && p.anchored && w.log == topLog:
+		w.rep.AnchoredTo = max(w.rep.AnchoredTo, p.size)
 	case !fits && p.anchored && !w.wrong:
 		w.report(Forked, w.good, p.size-1, "the anchored checkpoint of %d entries has another root: this is not the history that was anchored", p.size)
 	case !fits && !w.wrong:
@@ -395,7 +487,7 @@ func (w *walker) closeExtra() {
 	case !r.open:
 	case r.first < 0:
 		place := Place{Log: w.log, First: -1, Last: -1, What: fmt.Sprintf("entries %d to %d", r.first, r.last)}
-		w.v.report.add(Inserted, place, "no log begins before entry 0")
+		w.rep.add(Inserted, place, "no log begins before entry 0")
 	default:
 		w.report(Inserted, r.first, r.last, "no checkpoint of this log reaches these entries")
 	}

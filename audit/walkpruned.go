@@ -1,6 +1,10 @@
 package audit
 
-import "golang.org/x/mod/sumdb/tlog"
+import (
+	"sort"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
 
 // isBlank tells whether an index says nothing but which event it is, as Prune leaves it.
 func (x Index) isBlank() bool { return indexFault(Index{Event: x.Event}, x) == "" }
@@ -21,9 +25,20 @@ func (w *walker) blank(r *row, said tlog.Hash, asked bool) {
 	w.append(r.leaf)
 }
 
+// headless tells that the first entries have no bytes, or are not there at all.
+func (w *walker) headless() bool { return len(w.blanks) > 0 || w.beheaded }
+
+// changed is how many changes the entries up to a place have together.
+type changed struct{ seq, sum int64 }
+
+// observePurge remembers the newest purge record and, since that stands behind what
+// it covers, counts the changes that are still there: a Prune may have been interrupted.
 func (w *walker) observePurge(r *row) {
-	if r.seq <= w.claimed.through {
-		w.kept += r.event.changes()
+	if n := r.event.changes(); n > 0 && w.headless() {
+		if last := len(w.sums) - 1; last >= 0 {
+			n += w.sums[last].sum
+		}
+		w.sums = append(w.sums, changed{r.seq, n})
 	}
 	if p, ok := readPurge(&r.event); ok && p.through < r.seq && p.through >= w.purged.through {
 		w.purged = p
@@ -35,13 +50,18 @@ func (w *walker) observePurge(r *row) {
 func (w *walker) closeBlanks() {
 	for _, b := range w.blanks {
 		covered := min(b.last, w.purged.through)
-		w.v.report.Pruned += max(0, covered-b.first+1)
+		w.rep.Pruned += max(0, covered-b.first+1)
 		if first := max(b.first, covered+1); first <= b.last {
 			w.report(Edited, first, b.last, "its bytes are gone, and no purge record in this log covers it")
-			w.v.outrun = w.v.outrun || w.outgrown
+			w.outrun = w.outrun || w.outgrown
 		}
 	}
-	if w.purged.through >= 0 {
-		w.v.revs.pruned[w.log] = w.purged.changes - w.kept
+	if w.purged.through < 0 || !w.headless() {
+		return
 	}
+	var kept int64
+	if i := sort.Search(len(w.sums), func(i int) bool { return w.sums[i].seq > w.purged.through }); i > 0 {
+		kept = w.sums[i-1].sum
+	}
+	w.revs.pruned, w.revs.removed = true, w.purged.changes-kept
 }
