@@ -25,6 +25,12 @@ func (w *walker) blank(r *row, said tlog.Hash, asked bool) {
 	w.append(r.leaf)
 }
 
+// prunedNow tells whether an entry that had its bytes when it was read has none any more.
+func (w *walker) prunedNow(seq int64) bool {
+	e, err := w.reread(seq)
+	return err == nil && len(e) == 1 && len(e[0].Data) == 0
+}
+
 // headless tells that the first entries have no bytes, or are not there at all.
 func (w *walker) headless() bool { return len(w.blanks) > 0 || w.beheaded }
 
