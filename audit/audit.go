@@ -49,6 +49,10 @@ type Config struct {
 	// mean the defaults that Class describes.
 	Class func(action string) Class
 
+	// DataType tells what kind of data a field of a resource is: "contact",
+	// "identity", ... or "" for none. Query.DataType finds events by it.
+	DataType func(resource, field string) string
+
 	// Spill is a directory on a local disk for events that the database does not
 	// take; "" is none. Processes may share it. SpillLimit is how many bytes it may
 	// hold; 0 is 256 MiB.

@@ -195,7 +195,8 @@ func (s Selection) matches(e Stored) bool {
 	return e.Seq >= s.MinSeq && e.Seq <= s.MaxSeq &&
 		(s.Since == 0 || x.At >= s.Since) && (s.Until == 0 || x.At < s.Until) &&
 		is(s.Actor, x.Actor) && is(s.Action, x.Action) && is(s.Resource, x.Resource) && is(s.Result, x.Result) &&
-		(s.Row == "" || slices.Contains(x.Rows, s.Row))
+		is(s.Channel, x.Channel) && is(s.Subject, x.Subject) && is(s.Purpose, x.Purpose) &&
+		(s.Row == "" || slices.Contains(x.Rows, s.Row)) && (s.DataType == "" || slices.Contains(x.DataTypes, s.DataType))
 }
 
 // Commit implements Store.

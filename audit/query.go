@@ -22,6 +22,10 @@ type Query struct {
 	Resource string
 	Row      string // needs Resource
 	Result   string
+	Channel  string
+	Subject  string // the person the event is about
+	Purpose  string
+	DataType string // one of those that Config.DataType gave the event's fields
 
 	OldestFirst bool   // by place in the log; the newest come first otherwise
 	After       string // Cursor of the last event of the page before
@@ -85,7 +89,8 @@ func (s *Selection) continueAfter(seq int64) {
 
 func (l *Log) selection(ctx context.Context, q Query) (Selection, error) {
 	s := Selection{Log: q.Tenant, MaxSeq: math.MaxInt64, Descending: !q.OldestFirst,
-		Actor: q.Actor, Action: q.Action, Resource: q.Resource, Row: q.Row, Result: q.Result}
+		Actor: q.Actor, Action: q.Action, Resource: q.Resource, Row: q.Row, Result: q.Result,
+		Channel: q.Channel, Subject: q.Subject, Purpose: clean(q.Purpose, maxID), DataType: q.DataType}
 	if q.Tenant == "" {
 		tenant, err := tenantOf(l.cfg.Actor(ctx))
 		if err != nil {
@@ -157,6 +162,14 @@ func indexFault(want, have Index) string {
 		return "result"
 	case !sameRows(want.Rows, have.Rows):
 		return "rows"
+	case want.Channel != have.Channel:
+		return "channel"
+	case want.Subject != have.Subject:
+		return "subject"
+	case want.Purpose != have.Purpose:
+		return "purpose"
+	case !sameRows(want.DataTypes, have.DataTypes):
+		return "data types"
 	}
 	return ""
 }
@@ -170,4 +183,61 @@ func sameRows(want, have []string) bool {
 	}
 	want, have = slices.Sorted(slices.Values(want)), slices.Sorted(slices.Values(have))
 	return slices.Equal(want, have)
+}
+
+// Waiting returns the events that are committed and not sealed yet, in the order
+// in which they were added: the present beside the history that Events shows. The
+// same filters apply, cursors do not. Nothing proves that none is missing; each that
+// is shown carries the recorder's MAC, and one that does not is yielded as an
+// error that is ErrTampered.
+func (l *Log) Waiting(ctx context.Context, q Query) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if q.After != "" || !q.OldestFirst {
+			yield(Event{}, fmt.Errorf("%w: Waiting knows only OldestFirst and no After: events that are not sealed have no place yet", ErrInvalid))
+			return
+		}
+		s, err := l.selection(ctx, q)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		left := q.Limit
+		for after := int64(math.MinInt64); ; {
+			page, err := l.cfg.Store.Pending(ctx, after, queryPage)
+			if err != nil {
+				yield(Event{}, fmt.Errorf("audit: waiting events: %w", err))
+				return
+			}
+			for _, p := range page {
+				after = p.ID
+				e, show, err := l.waiting(p, s)
+				if !show {
+					continue
+				}
+				if !yield(e, err) {
+					return
+				}
+				if left--; left == 0 {
+					return
+				}
+			}
+			if len(page) < queryPage {
+				return
+			}
+		}
+	}
+}
+
+// waiting reads a pending event and tells whether it belongs to the selection.
+// One that was tampered with belongs to all of them.
+func (l *Log) waiting(p Pending, s Selection) (e Event, show bool, err error) {
+	if p.Sealed {
+		return e, false, nil // Events shows it; if it was put back, Verify says so
+	}
+	e, fault := l.checkPending(p)
+	if fault != "" {
+		return Event{}, true, fmt.Errorf("%w: pending row %d: %s; run Verify", ErrTampered, p.ID, fault)
+	}
+	e.Seq = -1
+	return e, e.Actor.Tenant == s.Log && s.matches(Stored{Seq: s.MinSeq, Index: indexOf(&e)}), nil
 }

@@ -17,11 +17,21 @@ import (
 func (b *bench) fill(t *testing.T) {
 	t.Helper()
 	for i := range 500 {
-		ctx := as(b.ctx, audit.Actor{ID: fmt.Sprint("u", i%3), Tenant: []string{"main", "acme"}[i%2]})
+		ctx := as(b.ctx, audit.Actor{ID: fmt.Sprint("u", i%3), Tenant: []string{"main", "acme"}[i%2], Channel: []string{"web", "", "api"}[i%3]})
 		require.NoError(t, b.log.RecordApart(ctx, fmt.Sprint("act.", i%5), slog.String("resource", []string{"customer", "invoice"}[i/2%2]),
-			slog.Any("rows", []string{fmt.Sprint(i % 7), "all"}), slog.String("result", []string{"ok", "denied"}[i%4/3]), slog.Int("i", i)))
+			slog.Any("rows", []string{fmt.Sprint(i % 7), "all"}), slog.String("result", []string{"ok", "denied"}[i%4/3]), slog.Int("i", i),
+			slog.String("subject", fmt.Sprint("customer:", i%11)), slog.String("purpose", longPurpose+fmt.Sprint(i%6)), slog.String("fields", []string{"phone", "name,email", "owner"}[i%3])))
 	}
 	b.seal(t)
+}
+
+// longPurpose is longer than an index key, so that its end must count, too.
+var longPurpose = strings.Repeat("because ", 40)
+
+func dataTyped(cfg *audit.Config) {
+	cfg.DataType = func(resource, field string) string {
+		return map[string]string{"phone": "contact", "email": "contact", "name": "identity"}[field]
+	}
 }
 
 func numbers(events []audit.Event) []int64 {
@@ -34,7 +44,7 @@ func numbers(events []audit.Event) []int64 {
 
 func TestQuery(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
-		b := setUp(t, db)
+		b := setUp(t, db, dataTyped)
 		b.fill(t)
 		start := time.Date(2026, 11, 21, 9, 0, 0, 0, time.UTC) // event i was recorded i+1 seconds later
 		for _, c := range []struct {
@@ -49,6 +59,12 @@ func TestQuery(t *testing.T) {
 			{"resource", audit.Query{Resource: "invoice"}, func(i int) bool { return i/2%2 == 1 }},
 			{"row", audit.Query{Resource: "customer", Row: "6"}, func(i int) bool { return i/2%2 == 0 && i%7 == 6 }},
 			{"result", audit.Query{Result: "denied"}, func(i int) bool { return i%4 == 3 }},
+			{"channel", audit.Query{Channel: "api"}, func(i int) bool { return i%3 == 2 }},
+			{"subject", audit.Query{Subject: "customer:7"}, func(i int) bool { return i%11 == 7 }},
+			{"purpose", audit.Query{Purpose: longPurpose + "5"}, func(i int) bool { return i%6 == 5 }},
+			{"data type", audit.Query{DataType: "contact"}, func(i int) bool { return i%3 < 2 }},
+			{"data type and channel", audit.Query{DataType: "identity", Channel: "api"}, func(i int) bool { return false }},
+			{"many terms", audit.Query{DataType: "identity", Subject: "customer:3", Purpose: longPurpose + "1"}, func(i int) bool { return i%3 == 1 && i%11 == 3 && i%6 == 1 }},
 			{"several", audit.Query{Actor: "u2", Action: "act.0", Resource: "customer", Row: "all"}, func(i int) bool { return i%3 == 2 && i%5 == 0 && i/2%2 == 0 }},
 			{"injection", audit.Query{Actor: "u1' OR '1'='1"}, func(int) bool { return false }},
 		} {
@@ -86,6 +102,71 @@ func TestQuery(t *testing.T) {
 		next := b.events(t, audit.Query{Limit: 1, After: page[2].Cursor()})
 		require.Equal(t, page[2].Seq-1, next[0].Seq, "a new event moved the pages")
 	})
+}
+
+// What waits is shown on request, filtered like the rest, and never unchecked.
+func TestWaiting(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		b := setUp(t, db, dataTyped)
+		b.fill(t)
+		for i := range 250 {
+			require.NoError(t, b.log.RecordApart(b.ctx, []string{"new.odd", "new.even"}[i%2], slog.String("subject", "customer:1"), slog.Int("i", i)))
+		}
+		require.NoError(t, b.log.RecordApart(as(b.ctx, audit.Actor{Tenant: "acme"}), "new.odd"))
+		require.NoError(t, b.log.Flush(b.ctx))
+		waiting := func(q audit.Query) (list []audit.Event, bad []error) {
+			q.OldestFirst = true
+			for e, err := range b.log.Waiting(b.ctx, q) {
+				if err != nil {
+					bad = append(bad, err)
+					continue
+				}
+				require.EqualValues(t, -1, e.Seq)
+				list = append(list, e)
+			}
+			return list, bad
+		}
+		list, bad := waiting(audit.Query{})
+		require.Len(t, list, 250)
+		require.Empty(t, bad)
+		list, _ = waiting(audit.Query{Action: "new.odd", Subject: "customer:1", Limit: 100})
+		require.Len(t, list, 100)
+		require.Equal(t, "new.odd", list[99].Action)
+		list, _ = waiting(audit.Query{Tenant: "acme"})
+		require.Len(t, list, 1)
+
+		b.exec(t, "UPDATE confide_audit_pending SET mac = ? WHERE id = (SELECT x.id FROM (SELECT MIN(id) AS id FROM confide_audit_pending) x)", make([]byte, 32))
+		list, bad = waiting(audit.Query{})
+		require.Len(t, list, 249)
+		require.Len(t, bad, 1)
+		require.ErrorIs(t, bad[0], audit.ErrTampered)
+		for _, q := range []audit.Query{{}, {OldestFirst: true, After: "1"}} {
+			for _, err := range b.log.Waiting(b.ctx, q) {
+				require.ErrorIs(t, err, audit.ErrInvalid)
+			}
+		}
+	})
+}
+
+// An attacker who takes terms out of the index, adds or doubles them, hides or
+// shows nothing unnoticed.
+func TestEditedTermsAreSeen(t *testing.T) {
+	for _, statement := range []string{
+		"DELETE FROM confide_audit_rows WHERE resource = '#channel' AND seq = 3 AND log_id = 'main'",
+		"DELETE FROM confide_audit_rows WHERE resource = '#datatype' AND seq = 3 AND log_id = 'main'",
+		"UPDATE confide_audit_rows SET row_id = 'customer:0' WHERE resource = '#subject' AND seq = 3 AND log_id = 'main'",
+		"UPDATE confide_audit_rows SET resource = '#purpose' WHERE resource = '#subject' AND seq = 3 AND log_id = 'main'",
+		"INSERT INTO confide_audit_rows (log_id, resource, row_id, seq) VALUES ('main', '#channel', 'zzz', 3)",
+		"INSERT INTO confide_audit_rows (log_id, resource, row_id, seq) VALUES ('main', '#new', 'x', 3)",
+	} {
+		b := setUp(t, testdb.New(t, testdb.SQLite), dataTyped)
+		b.fill(t)
+		b.exec(t, statement)
+		r := b.verify(t)
+		require.Len(t, r.Breaks, 1, "%s\n%s", statement, r)
+		require.Equal(t, audit.IndexEdited, r.Breaks[0].Kind)
+		require.EqualValues(t, 3, r.Breaks[0].Place.First)
+	}
 }
 
 func TestQueryRefuses(t *testing.T) {

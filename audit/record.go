@@ -80,6 +80,7 @@ func (l *Log) encode(e *Event) (Pending, error) {
 
 func (l *Log) encodeAs(id [idLength]byte, now time.Time, e *Event) (Pending, error) {
 	e.ID, e.Time = hex.EncodeToString(id[:]), now
+	l.addDataTypes(e)
 	if err := e.normalize(); err != nil {
 		return Pending{}, err
 	}

@@ -89,7 +89,8 @@ type Index struct {
 	Event                           []byte
 	At                              int64 // microseconds since 1970
 	Actor, Action, Resource, Result string
-	Rows                            []string
+	Channel, Subject, Purpose       string // "" is none, and needs no room
+	Rows, DataTypes                 []string
 }
 
 // A Selection selects entries of one log. Empty fields select everything.
@@ -98,6 +99,7 @@ type Selection struct {
 	MinSeq, MaxSeq                       int64 // both inclusive
 	Since, Until                         int64 // microseconds, Since <= At < Until; 0 is no bound
 	Actor, Action, Resource, Row, Result string
+	Channel, Subject, Purpose, DataType  string
 	Descending                           bool // by Seq
 	Limit                                int
 }

@@ -21,6 +21,10 @@ func (s *suite) fill() {
 		e.Index.Resource = fmt.Sprintf("r%d", i%2)
 		e.Index.Result = fmt.Sprintf("x%d", i%5)
 		e.Index.Rows = []string{fmt.Sprint(i % 4), "all"}
+		e.Index.Channel = []string{"web", "", "api"}[i%3]
+		e.Index.Subject = fmt.Sprintf("customer:%d", i%4)
+		e.Index.Purpose = []string{"", "回电 ticket 7"}[i%2]
+		e.Index.DataTypes = [][]string{nil, {"contact"}, {"contact", "identity"}}[i%3]
 		b.Entries = append(b.Entries, e)
 	}
 	s.check(s.store.Commit(s.ctx, b), "Commit")
@@ -34,6 +38,12 @@ func (s *suite) seqs(sel audit.Selection) []int64 {
 	for _, e := range list {
 		if len(e.Index.Rows) != 2 && e.Log == "t" {
 			s.Errorf("entry %d came with the rows %q; it has two", e.Seq, e.Index.Rows)
+		}
+		if want := [][]string{nil, {"contact"}, {"contact", "identity"}}[e.Seq%3]; e.Log == "t" && !slices.Equal(e.Index.DataTypes, want) {
+			s.Errorf("entry %d came with the data types %q; it has %q", e.Seq, e.Index.DataTypes, want)
+		}
+		if e.Log == "t" && (e.Index.Channel != []string{"web", "", "api"}[e.Seq%3] || e.Index.Subject != fmt.Sprintf("customer:%d", e.Seq%4)) {
+			s.Errorf("entry %d came with the channel %q and the subject %q", e.Seq, e.Index.Channel, e.Index.Subject)
 		}
 		seqs = append(seqs, e.Seq)
 	}
@@ -57,6 +67,18 @@ func (s *suite) selects() {
 		{"row", func(x *audit.Selection) { x.Resource, x.Row = "r1", "3" }, []int64{3, 7}},
 		{"row descending", func(x *audit.Selection) { x.Resource, x.Row, x.Descending = "r1", "all", true }, []int64{9, 7, 5, 3, 1}},
 		{"result", func(x *audit.Selection) { x.Result = "x4" }, []int64{4, 9}},
+		{"channel", func(x *audit.Selection) { x.Channel = "api" }, []int64{2, 5, 8}},
+		{"subject", func(x *audit.Selection) { x.Subject = "customer:3" }, []int64{3, 7}},
+		{"purpose", func(x *audit.Selection) { x.Purpose, x.Descending = "回电 ticket 7", true }, []int64{9, 7, 5, 3, 1}},
+		{"data type", func(x *audit.Selection) { x.DataType = "contact" }, []int64{1, 2, 4, 5, 7, 8}},
+		{"another data type", func(x *audit.Selection) { x.DataType = "identity" }, []int64{2, 5, 8}},
+		{"terms together", func(x *audit.Selection) {
+			x.Channel, x.Purpose, x.DataType, x.Actor = "api", "回电 ticket 7", "identity", "u1"
+		}, []int64{5}},
+		{"all terms", func(x *audit.Selection) {
+			x.Channel, x.Purpose, x.DataType, x.Subject, x.Resource, x.Row = "api", "回电 ticket 7", "identity", "customer:1", "r1", "all"
+		}, []int64{5}},
+		{"a term of another kind", func(x *audit.Selection) { x.Subject = "api" }, []int64{}},
 		{"everything", func(x *audit.Selection) {
 			x.Actor, x.Action, x.Resource, x.Row, x.Result, x.Since = "u1", "a0", "r1", "all", "x4", 1001
 		}, []int64{9}},

@@ -29,19 +29,19 @@ func (s *Store) Entries(ctx context.Context, sel audit.Selection) (entries []aud
 
 func (s *Store) selection(sel audit.Selection) (string, []any) {
 	query := `SELECT e.log_id, e.seq, e.event, e.at, e.actor, e.action, e.resource, e.result, e.hash, e.data FROM confide_audit_entries e`
-	if sel.Row != "" { // drive from the row index: one object's history is a short range of it
-		query = strings.Replace(query, "FROM confide_audit_entries e", `FROM confide_audit_rows r
-			JOIN confide_audit_entries e ON e.log_id = r.log_id AND e.seq = r.seq`, 1)
-	}
 	var where []string
 	var args []any
 	and := func(condition string, values ...any) {
 		where, args = append(where, condition), append(args, values...)
 	}
 	seq := "e.seq"
-	if sel.Row != "" {
+	wanted := termsOf(sel)
+	if len(wanted) > 0 && drives(wanted[0], sel) { // one object's or person's history is a short range of the row index
+		query = strings.Replace(query, "FROM confide_audit_entries e", `FROM confide_audit_rows r
+			JOIN confide_audit_entries e ON e.log_id = r.log_id AND e.seq = r.seq`, 1)
 		seq = "r.seq"
-		and("r.log_id = ? AND r.resource = ? AND r.row_id = ?", sel.Log, sel.Resource, sel.Row)
+		and("r.log_id = ? AND r.resource = ? AND r.row_id = ?", sel.Log, wanted[0].resource, wanted[0].row)
+		wanted = wanted[1:]
 	}
 	and("e.log_id = ?", sel.Log)
 	and(seq+" >= ? AND "+seq+" <= ?", sel.MinSeq, sel.MaxSeq)
@@ -57,6 +57,9 @@ func (s *Store) selection(sel audit.Selection) (string, []any) {
 		if c.value != "" {
 			and(c.column+" = ?", c.value)
 		}
+	}
+	for _, t := range wanted {
+		and("EXISTS (SELECT 1 FROM confide_audit_rows x WHERE x.log_id = ? AND x.resource = ? AND x.row_id = ? AND x.seq = "+seq+")", sel.Log, t.resource, t.row)
 	}
 	query += " WHERE " + strings.Join(where, " AND ") + " ORDER BY " + seq
 	if sel.Descending {
@@ -90,13 +93,8 @@ func (s *Store) addRows(ctx context.Context, tx execer, log string, entries []au
 		return r, rows.Scan(&r.row, &r.resource, &r.seq)
 	})
 	for _, r := range refs {
-		e := at[r.seq]
-		switch {
-		case e == nil:
-		case e.Index.Resource != r.resource: // a false trail; the verifier must see it
-			e.Index.Rows = append(e.Index.Rows, r.resource+"\x00"+r.row)
-		default:
-			e.Index.Rows = append(e.Index.Rows, r.row)
+		if e := at[r.seq]; e != nil {
+			addTerm(&e.Index, term{r.resource, r.row})
 		}
 	}
 	return err

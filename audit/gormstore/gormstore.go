@@ -186,7 +186,7 @@ func (s *Store) move(ctx context.Context, tx *sql.Tx, h audit.Head) error {
 		if err != nil {
 			return fmt.Errorf("gormstore: new head: %w", err)
 		}
-		return nil
+		return s.setIndexed(ctx, tx, h.Log)
 	}
 	result, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_heads SET size = ?, tip = ?, edge = ?, note = ? WHERE log_id = ? AND size = ?"),
 		h.Size, h.Tip, h.Edge, h.Note, h.Log, h.Was)
@@ -214,8 +214,8 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.S
 		for _, e := range part {
 			x := e.Index
 			args = append(args, e.Log, e.Seq, x.Event, x.At, x.Actor, x.Action, x.Resource, x.Result, e.Hash, e.Data)
-			for _, row := range x.Rows {
-				refs = append(refs, [4]any{e.Log, x.Resource, row, e.Seq})
+			for t := range terms(x) {
+				refs = append(refs, [4]any{e.Log, t.resource, t.row, e.Seq})
 			}
 		}
 		_, err := tx.ExecContext(ctx, s.bind("INSERT INTO confide_audit_entries (log_id, seq, event, at, actor, action, resource, result, hash, data) VALUES "+

@@ -35,6 +35,8 @@ var tables = []struct {
 		{false, "confide_audit_entries_at", "log_id, at"},
 		{false, "confide_audit_entries_actor", "log_id, actor, seq"},
 		{false, "confide_audit_entries_action", "log_id, action, seq"},
+		{false, "confide_audit_entries_resource", "log_id, resource, seq"},
+		{false, "confide_audit_entries_result", "log_id, result, seq"},
 	}},
 	{"confide_audit_rows", `
 		log_id   {name} NOT NULL,
@@ -50,6 +52,9 @@ var tables = []struct {
 		tip    {bytes32} NOT NULL,
 		edge   {blob} NOT NULL,
 		note   {blob} NOT NULL`, nil},
+	{"confide_audit_indexed", `
+		log_id  {name} NOT NULL PRIMARY KEY,
+		version bigint NOT NULL`, nil},
 	{"confide_audit_nodes", `
 		log_id {name} NOT NULL,
 		level  bigint NOT NULL,
@@ -97,7 +102,7 @@ func (s *Store) migrate(ctx context.Context) error {
 			}
 		}
 	}
-	return nil
+	return s.reindex(ctx)
 }
 
 func (s *Store) createIndex(ctx context.Context, table string, x index) error {
