@@ -276,7 +276,9 @@ func runChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	if c.Do == "restore" {
+	if c.Do == "prune" {
+		_, err = r.Prune(ctx, backup.PruneOptions{Keep: 2})
+	} else if c.Do == "restore" {
 		_, err = r.Restore(ctx, backup.Newest, database, backup.RestoreOptions{})
 	} else {
 		_, err = r.Run(ctx, backup.RunOptions{})

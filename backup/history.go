@@ -2,12 +2,7 @@ package backup
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"time"
 )
 
 // history is which snapshots a repository has, by the names of its objects.
@@ -43,7 +38,7 @@ func (r *Repository) loadHistory(ctx context.Context, ring *keyring) (history, e
 		return history{}, err
 	}
 	for _, id := range ids {
-		if id <= h.prune.Through {
+		if h.prune.removes(id) {
 			h.stale = append(h.stale, id)
 		} else {
 			h.ids = append(h.ids, id)
@@ -67,78 +62,26 @@ func (r *Repository) numbered(ctx context.Context, prefix string) ([]ID, error) 
 	return ids, nil
 }
 
-// complete reports whether no manifest is missing between the last prune and the
-// newest one that is there or was there when the last prune was recorded.
+// nextPrune is the number of the next prune record.
+func (h history) nextPrune() ID {
+	if n := len(h.pruned); n > 0 {
+		return h.pruned[n-1] + 1
+	}
+	return 1
+}
+
+// complete reports whether no manifest is missing, but for those that were pruned,
+// up to the newest one that is there or was there when the last prune was recorded.
 func (h history) complete() error {
-	want := h.prune.Through + 1
+	last := max(h.newest(), h.prune.Newest)
+	have := map[ID]bool{}
 	for _, id := range h.ids {
-		if id != want {
+		have[id] = true
+	}
+	for want := h.prune.Through + 1; want <= last; want++ {
+		if !have[want] && !h.prune.removes(want) {
 			return fmt.Errorf("%w: %s is missing", ErrDamaged, manifestKey(want))
 		}
-		want++
-	}
-	if want <= h.prune.Newest {
-		return fmt.Errorf("%w: %s is missing", ErrDamaged, manifestKey(want))
 	}
 	return nil
-}
-
-// A pruneRecord says that the snapshots up to one number were removed on purpose.
-type pruneRecord struct {
-	Through ID        `json:"through"`
-	Hash    chunkID   `json:"hash"`   // of the manifest numbered Through
-	Newest  ID        `json:"newest"` // the newest snapshot when this was written
-	Time    time.Time `json:"time"`
-}
-
-const (
-	pruneVersion = 1
-	pruneLabel   = "confide/backup/prune-signature/v1"
-	pruneFixed   = 1 + 16 + 8
-)
-
-func (k *keyring) signPrune(p pruneRecord) ([]byte, error) {
-	body, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("backup: encode prune record: %w", err)
-	}
-	object := append([]byte{pruneVersion}, k.repo...)
-	object = append(object, number64(uint64(p.Through))...)
-	object = append(object, number32(uint32(len(body)))...)
-	return k.sign(pruneLabel, append(object, body...))
-}
-
-func (k *keyring) openPrune(object []byte) (pruneRecord, error) {
-	signed, err := k.checkSigned(pruneLabel, pruneVersion, pruneFixed, object)
-	if err != nil {
-		return pruneRecord{}, err
-	}
-	var p pruneRecord
-	body, _, _ := cutSized(signed[pruneFixed:])
-	if err := json.Unmarshal(body, &p); err != nil {
-		return pruneRecord{}, fmt.Errorf("is not understood: %w", err)
-	}
-	if p.Through != ID(binary.BigEndian.Uint64(signed[17:])) {
-		return pruneRecord{}, errors.New("contradicts itself")
-	}
-	return p, nil
-}
-
-func (r *Repository) readPrune(ctx context.Context, ring *keyring, through ID) (pruneRecord, error) {
-	key := pruneKey(through)
-	object, err := r.cfg.Store.Get(ctx, key, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return pruneRecord{}, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
-	}
-	if err != nil {
-		return pruneRecord{}, fmt.Errorf("backup: read %s: %w", key, err)
-	}
-	p, err := ring.openPrune(object)
-	if err == nil && p.Through != through {
-		err = fmt.Errorf("is the record of a prune through %d", p.Through)
-	}
-	if err != nil {
-		return pruneRecord{}, fmt.Errorf("%w: %s %w", ErrDamaged, key, err)
-	}
-	return p, nil
 }

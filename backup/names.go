@@ -24,6 +24,7 @@ const (
 
 	manifestPrefix = "manifest/"
 	prunePrefix    = "prune/"
+	drillPrefix    = "drill/"
 	dataKeyPrefix  = "datakey/"
 	chunkPrefix    = "chunk/"
 )
@@ -32,7 +33,9 @@ func (id ID) digits() string { return fmt.Sprintf("%020d", uint64(id)) }
 
 func manifestKey(id ID) string { return manifestPrefix + id.digits() }
 
-func pruneKey(through ID) string { return prunePrefix + through.digits() }
+func pruneKey(number ID) string { return prunePrefix + number.digits() }
+
+func drillKey(number ID) string { return drillPrefix + number.digits() }
 
 // chunkKey names a chunk by the run that stored it and its content. Try is above
 // zero if a run that was killed left an object there that its successor must not

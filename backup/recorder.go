@@ -9,7 +9,10 @@ import (
 //
 //	backup.run      after the manifest is stored: dataset, snapshot, hash, rows
 //	backup.restore  after the proof and before the commit: dataset, snapshot, hash, rows
-//	backup.prune    before the first deletion: dataset, through, kept
+//	backup.prune    before the first deletion: dataset, through, removed, kept
+//	backup.merge    after the plan and before the first write: dataset, snapshot, hash, count
+//	backup.drill    after the report is stored: dataset, snapshot, drill, hash, ok
+//	backup.promote  before a quarantine ends: erased
 //
 // An error stops a restore or prune that has not happened yet, and is returned
 // by a run whose snapshot exists. An audit log satisfies it; the hash it then

@@ -282,7 +282,7 @@ func (r *Repository) commit(ctx context.Context, ring *keyring, id ID, object []
 	if err != nil {
 		return err
 	}
-	if id <= h.prune.Through {
+	if h.prune.removes(id) {
 		return fmt.Errorf("backup: snapshot %d was overtaken by newer ones and pruned; run again", id)
 	}
 	return nil

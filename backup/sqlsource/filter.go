@@ -1,6 +1,7 @@
 package sqlsource
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,9 @@ func (f filter) covers(name string) bool {
 
 // split divides the tables of a database into covered ones and omissions.
 func (f filter) split(tables []string) (covered []string, omitted []backup.Omission, err error) {
+	if slices.Contains(tables, quarantine) {
+		return nil, nil, errors.New("sqlsource: the database is in quarantine after a restore; promote it before it is backed up")
+	}
 	for _, name := range append(slices.Clone(f.include), f.exclude...) {
 		if !slices.Contains(tables, name) {
 			return nil, nil, fmt.Errorf("sqlsource: Config names table %q, which does not exist; there are: %s", name, strings.Join(tables, ", "))

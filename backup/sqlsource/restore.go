@@ -23,7 +23,7 @@ func (d *Database) Begin(ctx context.Context, schema backup.Schema) (backup.Load
 	if err != nil {
 		return nil, err
 	}
-	l := &loading{engine: d.engine, session: s}
+	l := &loading{engine: d.engine, session: s, quarantine: d.cfg.Quarantine}
 	if err := l.start(ctx, f, schema); err != nil {
 		l.Close()
 		return nil, err
@@ -39,6 +39,8 @@ type loading struct {
 	tables   []*table
 	created  []string // tables made, for engines that cannot roll them back
 	finished bool
+
+	quarantine bool
 }
 
 func (l *loading) start(ctx context.Context, f filter, schema backup.Schema) error {
@@ -55,6 +57,12 @@ func (l *loading) start(ctx context.Context, f filter, schema backup.Schema) err
 		return err
 	}
 	l.schema = schema
+	if l.quarantine {
+		if err := l.run(ctx, []string{"CREATE TABLE " + quarantine + " (id INT PRIMARY KEY)"}); err != nil {
+			return err
+		}
+		l.created = append(l.created, quarantine)
+	}
 	if err := l.run(ctx, schema.Before); err != nil {
 		return err
 	}

@@ -50,6 +50,10 @@ type Config struct {
 	// name cannot let a table in or leave it out. As a target, only covered tables
 	// must be absent.
 	Include, Exclude []string
+
+	// Quarantine marks what a restore brings as not to be used, until
+	// backup.Promote has let it out. An application asks Quarantined when it starts.
+	Quarantine bool
 }
 
 // A Database is a backup.Source and a backup.Target.
