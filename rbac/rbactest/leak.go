@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/confide-go/confide/masking"
@@ -16,14 +17,17 @@ import (
 // whatever the channel: a count, an ETag, the order of a list, a redirect. Beside that it looks for the
 // canaries themselves in every usual disguise, in answers and in the log.
 //
-// Open must return an application that is new and the same for the same rows. What differs from run to run
-// (tokens, nonces, ids, times) is noticed and left out. Time taken is not looked at.
+// Open must return an application that is new and the same for the same rows: a clock that stands still,
+// no data that grows by itself. Words that differ from run to run all the same (tokens, nonces, ids) are
+// noticed and left out, each by its place in the answer; what stands around them is compared. Time taken
+// is not looked at.
 type Leak struct {
 	Fields  []Field  // the sensitive fields of a row
 	Classes []string // what the rows differ in: "mine", "others", "hidden"; three of each are planted
 	Roles   []string // who is signed in. A visitor who is not signed in is tried too
 
-	// Open makes the application with these rows and its own data. It is called a dozen times or more.
+	// Open makes the application with these rows and its own data. It is called twice and then once or twice
+	// for each set of roles with the same rights, and more often to tell which field a leak is of.
 	Open func(t testing.TB, rows []Row) Site
 
 	// Reaches says whether the role may know that a row of the class is there.
@@ -43,6 +47,26 @@ type Leak struct {
 	Skip func(role, method, path string) bool
 	// Limit of the addresses that are walked; 0 is 300. Reaching it is an error.
 	Limit int
+	// Known are differences that are no leak, each with its reason. One that is not met fails the test, and
+	// none excuses a canary that is found itself.
+	Known []Known
+	// Workers is how many applications are open at the same time; 0 is one. With more, all functions here are
+	// called at the same time.
+	Workers int
+}
+
+// Known is a difference that a role is meant to see.
+type Known struct {
+	Role    string
+	Route   string // as a Finding has it; with * at its end, everything that begins so
+	Channel string
+	Kind    string
+	Why     string // required
+}
+
+func (k Known) covers(f Finding) bool {
+	start, open := strings.CutSuffix(k.Route, "*")
+	return f.Form == "" && k.Role == f.Role && k.Channel == f.Channel && k.Kind == f.Kind && (k.Route == f.Route || open && strings.HasPrefix(f.Route, start))
 }
 
 // Field is a sensitive column.
@@ -74,9 +98,10 @@ type Row struct {
 
 // Rights is what a role may learn of a field.
 type Rights struct {
-	Read  masking.Level // Full: the value; Partial: its mask; below: nothing
-	Match bool          // it may be searched for by its whole value
-	Sort  bool          // its order may be seen, and it may be searched for by its beginning
+	Read   masking.Level // Full: the value; Partial: its mask; below: nothing
+	Match  bool          // it may be searched for by its whole value
+	Sort   bool          // its order may be seen, and it may be searched for by its beginning
+	Reveal bool          // a Route that Shows the field may answer with the value
 }
 
 // Site is the application at work: a handler, or the address of a server.
@@ -98,6 +123,8 @@ type Route struct {
 	Path   string
 	Form   url.Values // sent as the body of a POST
 	Body   string     // sent as JSON, if Form is nil
+	Header http.Header
+	Shows  []string // fields of {row} that the answer holds for who has the right to Reveal them; {field} is allowed
 }
 
 // A Finding is one leak. It never holds a value.
@@ -141,16 +168,21 @@ func (l Leak) Find(t testing.TB) []Finding {
 	if l.Limit == 0 {
 		l.Limit = 300
 	}
+	for _, k := range l.Known {
+		if k.Why == "" || k.Route == "" || k.Channel == "" || k.Kind == "" {
+			t.Fatal("rbactest: a Known needs Route, Channel, Kind and Why")
+		}
+	}
 	s := &search{Leak: l, t: t, roles: append(slices.Clone(l.Roles), "")}
-	s.rows = l.plant(nil)
+	s.rows = l.plant(change{})
 	s.finder = newFinder(s.rows)
-	s.asks = s.open(nil).explore()
+	first := s.open(change{})
+	s.asks = first.explore()
 	t.Logf("rbactest: %d requests as each of %d roles", len(s.asks), len(s.roles))
-	s.first = s.world(nil)
-	s.second = s.world(nil)
-	s.steady()
-	s.direct()
+	first.finish()
+	s.base = []*world{first}
 	s.compareAll()
+	s.direct()
 	return s.result()
 }
 
@@ -164,7 +196,7 @@ func (l Leak) may(role, class, field string) Rights {
 	}
 	r := l.May(role, class, field)
 	if r.Read == masking.Full {
-		r.Match, r.Sort = true, true
+		r.Match, r.Sort, r.Reveal = true, true, true
 	}
 	return r
 }

@@ -86,6 +86,76 @@ func TestLeakDoesNotPassWithoutLooking(t *testing.T) {
 	require.Contains(t, fails(t, rbactest.Leak{}), "Leak needs Open, Reaches, May, Fields, Classes and Roles")
 }
 
+// A known difference excuses itself and nothing else, and does not outlive its cause.
+func TestLeakKnownDifferences(t *testing.T) {
+	count := rbactest.Known{Role: "sales", Route: "GET /bug", Channel: "body count", Kind: "row", Why: "the head office publishes it"}
+	number := func(more func(*toy, http.ResponseWriter, *http.Request)) func(*toy, http.ResponseWriter, *http.Request) {
+		return func(y *toy, w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%d customers ", len(y.rows))
+			more(y, w, r)
+		}
+	}
+	with := func(k rbactest.Known, page func(*toy, http.ResponseWriter, *http.Request)) string {
+		kit := leak(true, page, rbactest.Route{Path: "/bug"}, rbactest.Route{Path: "/bug?x"})
+		kit.Known = []rbactest.Known{k}
+		return fails(t, kit)
+	}
+	said := with(count, number(quiet))
+	require.NotContains(t, said, "GET /bug,")
+	require.Contains(t, said, `sales learns row of class "others" from GET /bug?x, body count`)
+	open := count
+	open.Route = "GET /bug*"
+	require.Empty(t, with(open, number(quiet)))
+
+	for what, page := range map[string]func(*toy, http.ResponseWriter, *http.Request){
+		`sales learns note of class "others" from GET /bug, plain body (plain)`: func(y *toy, w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, y.rows[4].Values["note"]) },
+		`sales learns idno of class "mine" from GET /bug, body content`: func(y *toy, w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "x%dx ", y.rows[0].Values["idno"][0])
+		},
+		`sales learns row of class "others" from GET /bug, header X-Total`: func(y *toy, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("X-Total", fmt.Sprint(len(y.rows)))
+		},
+	} {
+		require.Contains(t, with(open, func(y *toy, w http.ResponseWriter, r *http.Request) { page(y, w, r); number(quiet)(y, w, r) }), what)
+	}
+	require.Contains(t, with(open, quiet), "the known difference sales, body count of row at GET /bug* does not show any more; take it out")
+	open.Why = ""
+	require.Contains(t, with(open, number(quiet)), "a Known needs Route, Channel, Kind and Why")
+}
+
+// What a route may reveal is one field of one row to who has the right, and nothing beside it.
+func TestLeakRevealing(t *testing.T) {
+	reveal := func(right bool, page func(*toy, http.ResponseWriter, *http.Request)) string {
+		kit := leak(true, page, rbactest.Route{Path: "/bug?id={row}", Shows: []string{"phone"}})
+		kit.May = func(role, class, field string) rbactest.Rights {
+			r := may(role, class, field)
+			r.Reveal = right && field == "phone"
+			return r
+		}
+		return fails(t, kit)
+	}
+	own := func(fields ...string) func(*toy, http.ResponseWriter, *http.Request) {
+		return func(y *toy, w http.ResponseWriter, r *http.Request) {
+			if x := find(y.visible(r), r); x != nil {
+				for _, f := range fields {
+					fmt.Fprintln(w, html.EscapeString(x.Values[f]))
+				}
+			}
+		}
+	}
+	require.Empty(t, reveal(true, own("phone")))
+	require.Contains(t, reveal(false, own("phone")), `sales learns phone of class "mine"`)
+	require.Contains(t, reveal(true, own("phone", "note")), `sales learns note of class "mine"`)
+	require.Contains(t, reveal(true, func(y *toy, w http.ResponseWriter, r *http.Request) {
+		if x := find(y.rows, r); x != nil {
+			fmt.Fprintln(w, x.Values["phone"])
+		}
+	}), `sales learns phone of class "others"`)
+	require.Contains(t, reveal(true, func(y *toy, w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, y.rows[1].Values["phone"])
+	}), `sales learns phone of class "mine"`)
+}
+
 // newCount is another number each time.
 var counted = make(chan int, 1)
 

@@ -2,6 +2,7 @@ package rbactest
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/confide-go/confide/masking"
 )
@@ -9,43 +10,32 @@ import (
 // perClass is how many rows of a class are planted: an order needs three.
 const perClass = 3
 
-// change says which rows of a world are different from those of the first.
+// change says in what a world differs from the first.
 type change struct {
-	class   string
-	removed bool // its first row is not there
-	fields  []string
-	twin    Twin
+	removed []string       // classes whose first row is not there
+	twins   map[place]Twin // values that are others
 }
 
+// place is a field of the rows of a class.
+type place struct{ class, field string }
+
 // plant makes the rows, with a change or without.
-func (l Leak) plant(c *change) []Row {
+func (l Leak) plant(c change) []Row {
 	var rows []Row
 	for i, class := range l.Classes {
 		for j := range perClass {
-			if c != nil && c.removed && c.class == class && j == 0 {
+			if j == 0 && slices.Contains(c.removed, class) {
 				continue
 			}
 			n := i*perClass + j
 			row := Row{ID: fmt.Sprintf("canary-%02d", n+1), Class: class, Values: map[string]string{}}
 			for _, f := range l.Fields {
-				row.Values[f.Name] = f.value(n, c.twinOf(class, f.Name))
+				row.Values[f.Name] = f.value(n, c.twins[place{class, f.Name}])
 			}
 			rows = append(rows, row)
 		}
 	}
 	return rows
-}
-
-func (c *change) twinOf(class, field string) Twin {
-	if c == nil || c.class != class {
-		return Base
-	}
-	for _, f := range c.fields {
-		if f == field {
-			return c.twin
-		}
-	}
-	return Base
 }
 
 func (f Field) value(n int, twin Twin) string {

@@ -80,6 +80,7 @@ const head = 6
 // most answers and headers come again.
 type finder struct {
 	needles map[string]map[[head]byte][]owned
+	likely  map[string]*[1 << 16]bool // of the first four bytes of a needle: most of a text is passed over by it
 	short   []owned
 	seen    map[string][]hit
 }
@@ -98,7 +99,7 @@ type (
 )
 
 func newFinder(rows []Row) *finder {
-	f := &finder{needles: map[string]map[[head]byte][]owned{}, seen: map[string][]hit{}}
+	f := &finder{needles: map[string]map[[head]byte][]owned{}, likely: map[string]*[1 << 16]bool{}, seen: map[string][]hit{}}
 	for i, row := range rows {
 		for field, value := range row.Values {
 			for _, n := range needles(value) {
@@ -108,14 +109,21 @@ func newFinder(rows []Row) *finder {
 					continue
 				}
 				if f.needles[n.view] == nil {
-					f.needles[n.view] = map[[head]byte][]owned{}
+					f.needles[n.view], f.likely[n.view] = map[[head]byte][]owned{}, new([1 << 16]bool)
 				}
+				f.likely[n.view][mix(n.text)] = true
 				key := [head]byte([]byte(n.text[:head]))
 				f.needles[n.view][key] = append(f.needles[n.view][key], o)
 			}
 		}
 	}
 	return f
+}
+
+// mix makes a number of the first four bytes of a text.
+func mix(s string) uint16 {
+	n := uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+	return uint16(n * 2654435761 >> 16)
 }
 
 // find returns the canaries in a text, each with the plainest of its disguises there.
@@ -131,8 +139,14 @@ func (f *finder) find(text string) []hit {
 	}
 	read := views(text)
 	for _, view := range []string{"plain", "folded", "squeezed", "digits", "base64"} {
-		in, wanted := read[view], f.needles[view]
+		in, wanted, likely := read[view], f.needles[view], f.likely[view]
+		if likely == nil {
+			continue
+		}
 		for i := 0; i+head <= len(in); i++ {
+			if !likely[mix(in[i:])] {
+				continue
+			}
 			for _, o := range wanted[[head]byte([]byte(in[i:i+head]))] {
 				if strings.HasPrefix(in[i:], o.text) {
 					add(o)
@@ -194,11 +208,17 @@ func unpack(text string) []string {
 	return out
 }
 
+var (
+	percents = regexp.MustCompile(`(?:%[0-9A-Fa-f]{2})+`)
+	escapes  = regexp.MustCompile(`(?:\\u[0-9A-Fa-f]{4})+`)
+	tags     = regexp.MustCompile(`<[/!A-Za-z][^>]*>`)
+)
+
 func unquoteURL(s string) string {
 	if !strings.ContainsAny(s, "%+") {
 		return s
 	}
-	return regexp.MustCompile(`(?:%[0-9A-Fa-f]{2})+`).ReplaceAllStringFunc(strings.ReplaceAll(s, "+", " "), func(m string) string {
+	return percents.ReplaceAllStringFunc(strings.ReplaceAll(s, "+", " "), func(m string) string {
 		if plain, err := url.PathUnescape(m); err == nil {
 			return plain
 		}
@@ -210,7 +230,7 @@ func unquoteJSON(s string) string {
 	if !strings.ContainsAny(s, "\\\"") {
 		return s
 	}
-	s = regexp.MustCompile(`(?:\\u[0-9A-Fa-f]{4})+`).ReplaceAllStringFunc(s, func(m string) string {
+	s = escapes.ReplaceAllStringFunc(s, func(m string) string {
 		if plain, err := strconv.Unquote(`"` + m + `"`); err == nil {
 			return plain
 		}
@@ -223,7 +243,7 @@ func withoutTags(s string) string {
 	if !strings.Contains(s, "<") {
 		return s
 	}
-	return regexp.MustCompile(`<[/!A-Za-z][^>]*>`).ReplaceAllString(s, "")
+	return tags.ReplaceAllString(s, "")
 }
 
 // quoteJSON escapes a value for the inside of a JSON string.

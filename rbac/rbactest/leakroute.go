@@ -3,29 +3,27 @@ package rbactest
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
 
-// filled is a probe and its text.
-type filled struct {
-	*probe
-	text string
-}
-
-// probes are the values to look for in a field: of the first row of each class, whole, and its first two
-// thirds, which is more than a mask shows at the front.
-func (e *explorer) probes(field string) []filled {
-	var list []filled
-	for i, row := range e.s.rows {
-		if i%perClass != 0 {
-			continue
-		}
-		value := []rune(row.Values[field])
-		list = append(list, filled{&probe{i, field, true}, string(value)}, filled{&probe{i, field, false}, string(value[:(len(value)*2+2)/3])})
+// probes are the values to look for in a field: of the first row of each class, whole, and its beginning.
+func (e *explorer) probes(field string) []*probe {
+	var list []*probe
+	for i := 0; i < len(e.s.rows); i += perClass {
+		list = append(list, &probe{i, field, true}, &probe{i, field, false})
 	}
 	return list
+}
+
+// text is what is typed to look for a value: all of it, or its first two thirds, which is more than a mask
+// shows at the front.
+func (p *probe) text(value string) string {
+	r := []rune(value)
+	if p.whole {
+		return value
+	}
+	return string(r[:(len(r)*2+2)/3])
 }
 
 // route adds a request for every row, field and value that its placeholders stand for.
@@ -33,21 +31,25 @@ func (e *explorer) route(r Route) {
 	if r.Method == "" {
 		r.Method = http.MethodGet
 	}
-	a := ask{method: r.Method, path: r.Path, label: r.Path, form: r.Form, body: r.Body}
+	a := ask{method: r.Method, path: r.Path, label: r.Path, form: r.Form, body: r.Body, header: r.Header, shows: r.Shows, row: -1}
 	asks := []ask{a}
 	if holds(a, "{row}") {
 		asks = nil
-		for i := range e.s.rows {
-			if i%perClass == 0 {
-				asks = append(asks, replace(a, "{row}", mark(i), nil))
-			}
+		for i := 0; i < len(e.s.rows); i += perClass {
+			b := replace(a, "{row}", mark(i))
+			b.row = i
+			asks = append(asks, b)
 		}
 	}
 	if holds(a, "{field}") {
 		asks = each(asks, func(a ask) (out []ask) {
 			for _, f := range e.s.Fields {
-				b := replace(a, "{field}", f.Name, a.probe)
+				b := replace(a, "{field}", f.Name)
 				b.label = strings.ReplaceAll(b.label, "{field}", f.Name)
+				b.shows = slices.Clone(b.shows)
+				for i, name := range b.shows {
+					b.shows[i] = strings.ReplaceAll(name, "{field}", f.Name)
+				}
 				out = append(out, b)
 			}
 			return out
@@ -57,7 +59,9 @@ func (e *explorer) route(r Route) {
 		if name := "{" + f.Name + "}"; holds(a, name) {
 			asks = each(asks, func(a ask) (out []ask) {
 				for _, p := range e.probes(f.Name) {
-					out = append(out, replace(a, name, p.text, p.probe))
+					b := replace(a, name, typed)
+					b.probe = p
+					out = append(out, b)
 				}
 				return out
 			})
@@ -88,25 +92,14 @@ func holds(a ask, name string) bool {
 	return false
 }
 
-// replace puts a value where a placeholder stands, escaped as the place needs it.
-func replace(a ask, name, value string, p *probe) ask {
-	before, query, asked := strings.Cut(a.path, "?")
-	in := value
-	if !strings.HasPrefix(value, "\x01") {
-		in = url.PathEscape(value)
-	}
-	a.path = strings.ReplaceAll(before, name, in)
-	if asked {
-		if !strings.HasPrefix(value, "\x01") {
-			in = url.QueryEscape(value)
-		}
-		a.path += "?" + strings.ReplaceAll(query, name, in)
-	}
-	a.body = strings.ReplaceAll(a.body, name, quoteJSON(value))
+// replace puts what belongs there where a placeholder stands.
+func replace(a ask, name, value string) ask {
+	a.path = strings.ReplaceAll(a.path, name, value)
+	a.body = strings.ReplaceAll(a.body, name, value)
 	form := maps.Clone(a.form)
 	for k, v := range form {
 		form[k] = []string{strings.ReplaceAll(v[0], name, value)}
 	}
-	a.form, a.probe = form, p
+	a.form = form
 	return a
 }

@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -26,8 +23,9 @@ type search struct {
 
 	finder *finder
 
-	first, second *world // the same, to learn what differs by chance
-	found         []Finding
+	base  []*world // the same again and again, to learn what differs by chance
+	found []Finding
+	met   map[Known]bool
 }
 
 // ask is one request. Its probe says which canary it looks for.
@@ -35,8 +33,11 @@ type ask struct {
 	method, path, label string
 	form                url.Values
 	body                string
+	header              http.Header
 	variant             int
 	probe               *probe
+	row                 int      // of the address; -1: none
+	shows               []string // fields of that row that may be revealed
 }
 
 type probe struct {
@@ -46,218 +47,72 @@ type probe struct {
 }
 
 // key tells requests apart.
-func (a ask) key() string { return fmt.Sprint(a.variant, a.method, a.path, a.form.Encode(), a.body) }
+func (a ask) key() string {
+	return fmt.Sprint(a.variant, a.method, a.path, a.form.Encode(), a.body, a.header, a.probe != nil && a.probe.whole, a.looksFor())
+}
+
+func (a ask) looksFor() string {
+	if a.probe == nil {
+		return ""
+	}
+	return fmt.Sprint(a.probe.row, a.probe.field)
+}
 
 // answer is what came back.
 type answer struct {
 	status int
 	header http.Header
 	body   string
+	plain  string // without what may differ from world to world
 }
-
-// world is an application with its canaries and all its answers, by role and number of the request.
-type world struct {
-	s       *search
-	site    Site
-	base    string
-	ids     []string // of the planted rows, in this world
-	clients map[string]*http.Client
-	answers map[string][]answer
-	log     string
-}
-
-// open makes an application with the canaries, as they are after the change.
-func (s *search) open(c *change) *world {
-	s.t.Helper()
-	w := &world{s: s, clients: map[string]*http.Client{}, answers: map[string][]answer{}}
-	rows := s.plant(c)
-	w.site = s.Open(s.t, rows)
-	for i, planted := range s.rows {
-		switch {
-		case c == nil || !c.removed || len(rows) == len(s.rows):
-			w.ids = append(w.ids, rows[i].ID)
-		case planted.Class == c.class && i%perClass == 0:
-			w.ids = append(w.ids, s.first.ids[i]) // that of the row that is not there
-			rows = append(rows[:i:i], append([]Row{{}}, rows[i:]...)...)
-		default:
-			w.ids = append(w.ids, rows[i].ID)
-		}
-	}
-	if w.base = strings.TrimRight(w.site.URL, "/"); w.base == "" {
-		w.base = "http://127.0.0.1"
-	}
-	for _, role := range s.roles {
-		w.clients[role] = w.client(role)
-	}
-	return w
-}
-
-// world opens an application and asks everything as everybody. What changes something comes last.
-func (s *search) world(c *change) *world {
-	s.t.Helper()
-	w := s.open(c)
-	for _, writes := range []bool{false, true} {
-		for i, a := range s.asks {
-			for _, role := range s.roles {
-				if (a.method != http.MethodGet) == writes {
-					w.put(role, i, w.send(role, a))
-				}
-			}
-		}
-	}
-	if w.site.Log != nil {
-		w.log = w.site.Log()
-	}
-	return w
-}
-
-func (w *world) put(role string, i int, a answer) {
-	if w.answers[role] == nil {
-		w.answers[role] = make([]answer, len(w.s.asks))
-	}
-	w.answers[role][i] = a
-}
-
-func (w *world) client(role string) *http.Client {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		w.s.t.Fatal(err)
-	}
-	c := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	if w.site.Handler != nil {
-		c.Transport = direct{w.site.Handler}
-	}
-	if role != "" && w.site.SignIn != nil {
-		if err := w.site.SignIn(c, w.base, role); err != nil {
-			w.s.t.Fatalf("rbactest: role %s cannot sign in: %v", role, err)
-		}
-	}
-	return c
-}
-
-// direct calls a handler without a network. A panic is an answer without a status, as a server would give.
-type direct struct{ http.Handler }
-
-func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
-	rec := httptest.NewRecorder()
-	defer func() {
-		if recover() != nil {
-			resp, err = nil, io.ErrUnexpectedEOF
-		}
-	}()
-	server := httptest.NewRequest(r.Method, r.URL.String(), r.Body)
-	server.Header, server.RemoteAddr = r.Header.Clone(), "127.0.0.1:40000"
-	d.ServeHTTP(rec, server.WithContext(r.Context()))
-	resp = rec.Result()
-	resp.Request = r
-	return resp, nil
-}
-
-// send asks one thing. The row's ids are those of this world.
-func (w *world) send(role string, a ask) answer {
-	if w.s.Skip != nil && w.s.Skip(role, a.method, w.actual(a.path)) {
-		return answer{}
-	}
-	client, body, kind := w.clients[role], io.Reader(nil), ""
-	if a.method == http.MethodPost {
-		text := w.actual(a.body)
-		kind = "application/json"
-		if a.form != nil || text == "" {
-			form := url.Values{}
-			if w.s.Form != nil {
-				if hidden, err := w.s.Form(client, w.base); err == nil {
-					maps.Copy(form, hidden)
-				}
-			}
-			for k, v := range a.form {
-				form[k] = []string{w.actual(v[0])}
-			}
-			text, kind = form.Encode(), "application/x-www-form-urlencoded"
-		}
-		body = strings.NewReader(text)
-	}
-	r, err := http.NewRequest(a.method, w.base+w.actual(a.path), body)
-	if err != nil {
-		return answer{}
-	}
-	if kind != "" {
-		r.Header.Set("Content-Type", kind)
-		r.Header.Set("Sec-Fetch-Site", "same-origin")
-	}
-	if len(w.s.Variants) > 0 {
-		maps.Copy(r.Header, w.s.Variants[a.variant])
-	}
-	resp, err := client.Do(r)
-	if err != nil {
-		return answer{}
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 16<<20))
-	return answer{resp.StatusCode, resp.Header, string(text)}
-}
-
-// stand puts placeholders for the ids of rows, which may be others in every world. Longer ids first: one
-// may begin with another.
-func (w *world) stand(path string) string {
-	order := make([]int, len(w.ids))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return len(w.ids[b]) - len(w.ids[a]) })
-	for _, i := range order {
-		if len(w.ids[i]) >= 4 {
-			path = strings.ReplaceAll(path, w.ids[i], mark(i))
-		}
-	}
-	return path
-}
-
-// actual puts the ids of this world for the placeholders.
-func (w *world) actual(path string) string {
-	for i, id := range w.ids {
-		path = strings.ReplaceAll(path, mark(i), id)
-	}
-	return path
-}
-
-func mark(i int) string { return fmt.Sprintf("\x01%d\x02", i) }
 
 // explore walks from the start pages as every role, and adds the routes. What one role finds, all ask for.
 func (w *world) explore() []ask {
-	e := &explorer{world: w, seen: map[string]bool{}}
+	e := &explorer{world: w, seen: map[string]bool{}, linked: map[string]bool{}}
 	start := w.s.Start
 	if len(start) == 0 {
 		start = []string{"/"}
 	}
 	for _, path := range start {
-		e.add(ask{method: http.MethodGet, path: path, label: path})
+		e.add(ask{method: http.MethodGet, path: path, label: path, row: -1})
 	}
 	for _, r := range w.s.Routes {
 		e.route(r)
 	}
 	for i := 0; i < len(e.asks); i++ { // grows while it is walked
-		if e.asks[i].method != http.MethodGet {
-			continue
-		}
 		for _, role := range w.s.roles {
-			e.links(e.asks[i], w.send(role, e.asks[i]))
+			got := answer{}
+			if a := e.asks[i]; a.method == http.MethodGet {
+				got = w.send(role, a)
+				e.links(a, got)
+			}
+			w.answers[role] = append(w.answers[role], got)
 		}
 	}
 	if len(e.asks) >= w.s.Limit {
 		w.s.t.Errorf("rbactest: the walk ended at Limit, %d addresses; raise it, or leave addresses out by Skip", w.s.Limit)
 	}
-	return e.variants()
+	all := e.variants()
+	for _, role := range w.s.roles {
+		w.answers[role] = append(w.answers[role], make([]answer, len(all)-len(e.asks))...)
+	}
+	return all
 }
 
 type explorer struct {
 	*world
-	asks []ask
-	seen map[string]bool
+	asks   []ask
+	seen   map[string]bool
+	linked map[string]bool // addresses that links led to
 }
 
 func (e *explorer) add(a ask) {
-	if key := a.key(); !e.seen[key] && len(e.asks) < e.s.Limit {
-		e.seen[key] = true
+	key := a.key()
+	if e.seen[key] || len(e.asks) >= e.s.Limit {
+		return
+	}
+	e.seen[key] = true
+	if slices.ContainsFunc(e.s.roles, func(role string) bool { return !e.skips(role, a) }) {
 		e.asks = append(e.asks, a)
 	}
 }
@@ -273,20 +128,28 @@ func (e *explorer) variants() []ask {
 	return all
 }
 
+// What leads on from a page.
+var (
+	linkPattern    = regexp.MustCompile(`(?i)\s(?:href|src|hx-get)\s*=\s*(?:"([^"]*)"|'([^']*)')|\sdata-[a-z-]+\s*=\s*["']((?:https?:/)?/[^"']*)`)
+	addressPattern = regexp.MustCompile(`"((?:https?:/)?/[^"\s]*)"`)
+	formPattern    = regexp.MustCompile(`(?is)<form\b([^>]*)>(.*?)</form>`)
+	inputPattern   = regexp.MustCompile(`(?is)<(?:input|select|textarea)\b([^>]*)>`)
+)
+
 // links adds what an answer leads to.
 func (e *explorer) links(from ask, got answer) {
 	if to := got.header.Get("Location"); to != "" {
-		e.link(from.path, to, nil)
+		e.link(from, to, nil)
 	}
-	for _, m := range regexp.MustCompile(`(?i)\s(?:href|src|hx-get)\s*=\s*(?:"([^"]*)"|'([^']*)')|\sdata-[a-z-]+\s*=\s*["']((?:https?:/)?/[^"']*)`).FindAllStringSubmatch(got.body, -1) {
-		e.link(from.path, html.UnescapeString(m[1]+m[2]+m[3]), nil)
+	for _, m := range linkPattern.FindAllStringSubmatch(got.body, -1) {
+		e.link(from, html.UnescapeString(m[1]+m[2]+m[3]), nil)
 	}
 	if json.Valid([]byte(got.body)) {
-		for _, m := range regexp.MustCompile(`"((?:https?:/)?/[^"\s]*)"`).FindAllStringSubmatch(got.body, -1) {
-			e.link(from.path, m[1], nil)
+		for _, m := range addressPattern.FindAllStringSubmatch(got.body, -1) {
+			e.link(from, m[1], nil)
 		}
 	}
-	for _, form := range regexp.MustCompile(`(?is)<form\b([^>]*)>(.*?)</form>`).FindAllStringSubmatch(got.body, -1) {
+	for _, form := range formPattern.FindAllStringSubmatch(got.body, -1) {
 		if attr(form[1], "method") == "" || strings.EqualFold(attr(form[1], "method"), "get") {
 			e.form(from, form[1], form[2])
 		}
@@ -297,10 +160,10 @@ func (e *explorer) links(from ask, got answer) {
 func (e *explorer) form(from ask, head, inside string) {
 	action, fixed := html.UnescapeString(attr(head, "action")), url.Values{}
 	if action == "" {
-		action, _, _ = strings.Cut(from.path, "?")
+		action, _, _ = strings.Cut(e.address(from.path, ""), "?")
 	}
 	var texts []string
-	for _, m := range regexp.MustCompile(`(?is)<(?:input|select|textarea)\b([^>]*)>`).FindAllStringSubmatch(inside, -1) {
+	for _, m := range inputPattern.FindAllStringSubmatch(inside, -1) {
 		name := attr(m[1], "name")
 		switch strings.ToLower(attr(m[1], "type")) {
 		case "", "text", "search", "email", "tel", "number":
@@ -309,17 +172,18 @@ func (e *explorer) form(from ask, head, inside string) {
 			fixed.Set(name, attr(m[1], "value"))
 		}
 	}
-	e.link(from.path, action, fixed)
+	e.link(from, action, fixed)
 	for _, name := range texts {
 		for _, f := range e.s.Fields {
 			for _, p := range e.probes(f.Name) {
-				q := maps.Clone(fixed)
-				q.Set(name, p.text)
-				path := e.resolve(from.path, action)
+				path := e.resolve(from, action)
 				if path == "" || name == "" {
 					continue
 				}
-				e.add(ask{method: http.MethodGet, path: path + "?" + q.Encode(), label: path + "?" + name + "={" + f.Name + "}", probe: p.probe})
+				q := maps.Clone(fixed)
+				q.Del(name)
+				query := strings.TrimPrefix(q.Encode()+"&"+url.QueryEscape(name)+"="+typed, "&")
+				e.add(ask{method: http.MethodGet, path: path + "?" + query, label: path + "?" + name + "={" + f.Name + "}", probe: p, row: -1})
 			}
 		}
 	}
@@ -334,7 +198,7 @@ func attr(tag, name string) string {
 	return html.UnescapeString(m[1] + m[2] + m[3])
 }
 
-func (e *explorer) link(from, to string, query url.Values) {
+func (e *explorer) link(from ask, to string, query url.Values) {
 	path := e.resolve(from, to)
 	if path == "" {
 		return
@@ -342,13 +206,26 @@ func (e *explorer) link(from, to string, query url.Values) {
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	path = e.stand(path)
-	e.add(ask{method: http.MethodGet, path: path, label: e.s.redact(path)})
+	if e.linked[path] {
+		return
+	}
+	e.linked[path] = true
+	a := ask{method: http.MethodGet, path: e.stand(path), row: -1}
+	label := a.path
+	if p := from.probe; p != nil { // pages repeat in their links what was looked for
+		text := url.QueryEscape(p.text(e.s.rows[p.row].Values[p.field]))
+		if strings.Contains(a.path, text) {
+			a.path, a.probe = strings.ReplaceAll(a.path, text, typed), p
+			label = strings.ReplaceAll(a.path, typed, "{"+p.field+"}")
+		}
+	}
+	a.label = e.s.redact(label)
+	e.add(a)
 }
 
 // resolve returns the address on this site that a link leads to, or "".
-func (e *explorer) resolve(from, to string) string {
-	base, err := url.Parse(e.base + e.actual(from))
+func (e *explorer) resolve(from ask, to string) string {
+	base, err := url.Parse(e.base + e.address(from.path, ""))
 	if err != nil {
 		return ""
 	}
