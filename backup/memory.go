@@ -47,7 +47,7 @@ func (m *Memory) Get(ctx context.Context, key string, offset, length int64) ([]b
 	case !ok:
 		return nil, fmt.Errorf("backup: get %s: %w", key, fs.ErrNotExist)
 	case offset < 0:
-		return nil, fmt.Errorf("backup: get %s: negative offset", key)
+		return nil, fmt.Errorf("backup: get %s: %w: negative offset", key, fs.ErrInvalid)
 	}
 	data = data[min(offset, int64(len(data))):]
 	if length >= 0 {

@@ -2,7 +2,8 @@ package backup
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"io/fs"
 	"iter"
 	"strings"
 	"time"
@@ -80,28 +81,30 @@ func AsRetainer(s Store) (Retainer, bool) {
 // objects cannot be deleted. A repository takes no notice of them.
 const ProbePrefix = "probe/"
 
-// CheckKey returns an error unless key is 1 to 200 of a-z, 0-9, '/', '-', '_' and
+// CheckKey returns an error that wraps fs.ErrInvalid unless key is 1 to 200 of a-z, 0-9, '/', '-', '_' and
 // '.', and each of its parts between slashes is a file name everywhere: not
 // empty, without a dot at either end, and not a device of Windows.
 func CheckKey(key string) error {
 	if len(key) == 0 || len(key) > 200 {
-		return errors.New("a key has 1 to 200 bytes")
+		return invalid("a key has 1 to 200 bytes")
 	}
 	for _, c := range []byte(key) {
 		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("/-_.", c) >= 0) {
-			return errors.New("a key consists of a-z, 0-9, '/', '-', '_' and '.'")
+			return invalid("a key consists of a-z, 0-9, '/', '-', '_' and '.'")
 		}
 	}
 	for part := range strings.SplitSeq(key, "/") {
 		if part == "" || part[0] == '.' || part[len(part)-1] == '.' {
-			return errors.New("a part of a key may not be empty, nor begin or end with a dot")
+			return invalid("a part of a key may not be empty, nor begin or end with a dot")
 		}
 		if device(part) {
-			return errors.New("a part of a key may not be the name of a device of Windows")
+			return invalid("a part of a key may not be the name of a device of Windows")
 		}
 	}
 	return nil
 }
+
+func invalid(rule string) error { return fmt.Errorf("%w: %s", fs.ErrInvalid, rule) }
 
 func device(part string) bool {
 	name, _, _ := strings.Cut(part, ".")

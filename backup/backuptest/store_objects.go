@@ -250,7 +250,7 @@ func storeRanges(t T, s backup.Store) {
 		require.Equal(t, c.want, string(got), "%s, offset %d, length %d", c.key, c.offset, c.length)
 	}
 	_, err := s.Get(ctx, "range", -1, 1)
-	require.Error(t, err, "a negative offset")
+	require.ErrorIs(t, err, fs.ErrInvalid, "a negative offset")
 }
 
 func storeMissing(t T, s backup.Store) {

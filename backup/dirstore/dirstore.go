@@ -83,7 +83,7 @@ func (s *Store) Get(ctx context.Context, key string, offset, length int64) ([]by
 		return nil, err
 	}
 	if offset < 0 {
-		return nil, fmt.Errorf("dirstore: get %s: negative offset", key)
+		return nil, fmt.Errorf("dirstore: get %s: %w: negative offset", key, fs.ErrInvalid)
 	}
 	f, err := os.Open(path)
 	if err != nil {

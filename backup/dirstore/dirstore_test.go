@@ -39,12 +39,12 @@ func TestKeysStayInTheDirectory(t *testing.T) {
 	s, err := dirstore.Open(t.Context(), filepath.Join(dir, "inside"))
 	require.NoError(t, err)
 	for _, key := range []string{"../outside", "a/../../outside", "/etc/passwd", "", "a//b", "a/", ".tmp-1", "a/.hidden", "A", "a b", `a\b`, "a\x00", "é", string(make([]byte, 201))} {
-		require.ErrorContains(t, s.Put(t.Context(), key, nil), "dirstore: a ", "%q", key)
+		require.ErrorContains(t, s.Put(t.Context(), key, nil), "dirstore: invalid argument: a ", "%q", key)
 		_, err := s.Get(t.Context(), key, 0, -1)
-		require.ErrorContains(t, err, "dirstore: a ", "%q", key)
+		require.ErrorContains(t, err, "dirstore: invalid argument: a ", "%q", key)
 		_, err = s.Stat(t.Context(), key)
-		require.ErrorContains(t, err, "dirstore: a ", "%q", key)
-		require.ErrorContains(t, s.Delete(t.Context(), key), "dirstore: a ", "%q", key)
+		require.ErrorContains(t, err, "dirstore: invalid argument: a ", "%q", key)
+		require.ErrorContains(t, s.Delete(t.Context(), key), "dirstore: invalid argument: a ", "%q", key)
 	}
 }
 
