@@ -58,9 +58,9 @@ func storeList(t T, s backup.Store) {
 	}
 }
 
-// storeLongList needs several pages of every service.
+// storeLongList needs two pages of every service: they have 1000 objects.
 func storeLongList(t T, s backup.Store) {
-	const objects, writers = 2100, 16
+	const objects, writers = 1100, 16
 	key := func(i int) string { return fmt.Sprintf("long/%d/%04d", i/500, i) }
 	want := make([]string, objects)
 	errs := make([]error, writers)
@@ -77,7 +77,7 @@ func storeLongList(t T, s backup.Store) {
 	require.NoError(t, errors.Join(errs...))
 	requireKeys(t, want, list(t, s, "", ""))
 	requireKeys(t, want[500:1000], list(t, s, "long/1/", ""))
-	for _, i := range []int{0, 499, 500, 998, 999, 1000, 1001, 1999, 2000, objects - 1} {
+	for _, i := range []int{0, 499, 999, 1000, objects - 1} {
 		requireKeys(t, want[i+1:], list(t, s, "long/", key(i)))
 	}
 	var seen []string
