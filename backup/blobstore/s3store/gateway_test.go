@@ -147,4 +147,3 @@ func (g *gateway) user(t *testing.T, at login, name string) login {
 	require.NoError(t, err, strings.ReplaceAll(string(out), g.root.Secret, "…"))
 	return at
 }
-
