@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/confide-go/confide/backup"
@@ -146,4 +147,8 @@ func (g *gateway) user(t *testing.T, at login, name string) login {
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, strings.ReplaceAll(string(out), g.root.Secret, "…"))
 	return at
+}
+
+func suspended() *types.VersioningConfiguration {
+	return &types.VersioningConfiguration{Status: types.BucketVersioningStatusSuspended}
 }
