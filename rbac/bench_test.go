@@ -11,9 +11,7 @@ import (
 	"github.com/casbin/casbin/v2"
 	"github.com/casbin/casbin/v2/model"
 	"github.com/stretchr/testify/require"
-	"gorm.io/gorm"
 
-	"github.com/confide-go/confide/internal/testdb"
 	"github.com/confide-go/confide/rbac"
 )
 
@@ -130,77 +128,4 @@ func casbinEnforcer(b *testing.B, rules int) *casbin.Enforcer {
 	_, err = e.AddGroupingPolicy("u", fmt.Sprint("role", rules/10-1))
 	require.NoError(b, err)
 	return e
-}
-
-// Lead is the table of BenchmarkListScope.
-type Lead struct {
-	ID      string `gorm:"primaryKey;size:36"`
-	OwnerID string `gorm:"size:36;not null;index"`
-	Name    string
-	Hidden  bool `gorm:"not null"`
-}
-
-// BenchmarkListScope: a page of 100 of the caller's rows out of a million, scoped by the guard, against the
-// WHERE one would write by hand. The two run in turns; x/unscoped is the ratio.
-func BenchmarkListScope(b *testing.B) {
-	for _, engine := range testdb.Engines() {
-		b.Run(engine, func(b *testing.B) {
-			db := testdb.New(b, engine)
-			free := db.Reopen(b).DB
-			fillLeads(b, free, engine)
-			p := rbac.Policy{
-				Rules: []rbac.Rule{
-					{ID: "own", Role: rbac.Everyone, Resource: "lead", Actions: []string{"read"}, When: "row.owner_id == caller.id"},
-					{ID: "hidden", Role: rbac.Everyone, Resource: "lead", Actions: []string{"read"}, When: "row.hidden && row.owner_id == 'x'", Effect: rbac.Deny},
-				},
-			}
-			a, err := rbac.Open(b.Context(), rbac.Config{Caller: whoAsks, Policies: rbac.NewMemory(p), Record: rbac.Discard, Resources: []rbac.Resource{{Model: &Lead{}}}})
-			require.NoError(b, err)
-			require.NoError(b, db.Use(a))
-			ctx := inContext(rbac.Caller{ID: "owner-77"})
-			scoped, plain := db.WithContext(ctx), free.WithContext(ctx).Where("owner_id = ? AND NOT (hidden = ? AND owner_id = ?)", "owner-77", true, "x").Session(&gorm.Session{})
-			var ours, theirs time.Duration
-			list := func(db *gorm.DB) time.Duration {
-				began := time.Now()
-				var rows []Lead
-				if err := db.Limit(100).Find(&rows).Error; err != nil || len(rows) != 100 {
-					b.Fatal(len(rows), err)
-				}
-				return time.Since(began)
-			}
-			list(scoped)
-			list(plain)
-			for b.Loop() {
-				ours += list(scoped)
-				theirs += list(plain)
-			}
-			b.ReportMetric(float64(ours)/float64(theirs), "x/unscoped")
-			b.ReportMetric(float64(ours.Nanoseconds())/float64(b.N), "ns/list")
-		})
-	}
-}
-
-// fillLeads makes a million rows inside the database: digits joined with digits.
-func fillLeads(b *testing.B, db *gorm.DB, engine string) {
-	require.NoError(b, db.AutoMigrate(&Lead{}))
-	digits := "SELECT 0 AS n"
-	for i := 1; i < 10; i++ {
-		digits += fmt.Sprint(" UNION ALL SELECT ", i)
-	}
-	number, from := "a0.n", "("+digits+") a0"
-	for i, scale := 1, 10; i < 6; i, scale = i+1, scale*10 {
-		number += fmt.Sprintf(" + %d * a%d.n", scale, i)
-		from += fmt.Sprintf(" CROSS JOIN (%s) a%d", digits, i)
-	}
-	id, owner := "'lead-' || x.i", "'owner-' || (x.i % 1000)"
-	if engine == testdb.MySQL {
-		id, owner = "CONCAT('lead-', x.i)", "CONCAT('owner-', x.i % 1000)"
-	}
-	no := "FALSE"
-	if engine == testdb.SQLite {
-		no = "0"
-	}
-	require.NoError(b, db.Exec("INSERT INTO leads (id, owner_id, name, hidden) SELECT "+id+", "+owner+", 'name', "+no+" FROM (SELECT "+number+" AS i FROM "+from+") x").Error)
-	analyze := map[string]string{testdb.SQLite: "ANALYZE", testdb.Postgres: "ANALYZE leads", testdb.MySQL: "ANALYZE TABLE leads"}
-	require.NoError(b, db.Exec(analyze[engine]).Error)
 }

@@ -96,6 +96,7 @@ func (g *guard) prepare() error {
 	}
 	if g.who.shares != nil {
 		g.who.shares.pool = g.inner
+		g.who.shares.first = g.db.Dialector.Name() == mysql && !g.db.DryRun
 	}
 	list, written := stmt.Clauses["SELECT"]
 	g.listed = len(stmt.Selects) > 0 || written && list.Expression != nil

@@ -15,6 +15,7 @@ type printer struct {
 	clause.Builder
 	dialect string
 	table   string // the name or alias that qualifies columns
+	nested  bool   // below OR or NOT
 }
 
 func (p *printer) print(n *node) {
@@ -23,12 +24,12 @@ func (p *printer) print(n *node) {
 		p.text([...]string{"(1 = 0)", "NULL", "(1 = 1)"}[n.truth+1])
 	case opNot:
 		p.text("(NOT ")
-		p.print(n.kids[0])
+		p.below().print(n.kids[0])
 		p.text(")")
 	case opAnd:
 		p.join(n.kids, " AND ")
 	case opOr:
-		p.join(n.kids, " OR ")
+		p.below().join(n.kids, " OR ")
 	case opNull:
 		p.text("(")
 		p.column(n.left.col)
@@ -38,6 +39,13 @@ func (p *printer) print(n *node) {
 	default:
 		p.leaf(n)
 	}
+}
+
+// below prints what is not a condition that every row must meet.
+func (p *printer) below() *printer {
+	inner := *p
+	inner.nested = true
+	return &inner
 }
 
 func (p *printer) join(kids []*node, with string) {

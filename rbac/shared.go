@@ -57,12 +57,21 @@ func (n *node) foldShared(e *env) (*node, error) {
 	}
 	test := *n.share
 	test.cond = cond
+	if l := e.who.shares; l != nil && l.first && e.err == nil {
+		list, few, err := l.list(n, &test)
+		if err != nil {
+			return nil, err
+		}
+		if few {
+			return list, nil
+		}
+	}
 	return &node{op: opShared, left: n.left, share: &test}, e.err
 }
 
 // shared prints the semi-join, which is true or false and never NULL. SQLite and PostgreSQL find the shares
-// first and then their rows by the key, also under an OR; MySQL would scan for that, so it asks for each
-// row, by the exact bytes of its key.
+// first and then their rows by the key; under an OR, PostgreSQL does so for an array only. MySQL gets here
+// where the caller has more shares than maxFirst: it asks for each row, by the exact bytes of its key.
 func (p *printer) shared(n *node) {
 	t, key := n.share.table, n.left.col
 	inner := *p
@@ -70,19 +79,20 @@ func (p *printer) shared(n *node) {
 		inner.table += "_" // or the row's key would be taken for the share's
 	}
 	p.text("(")
-	switch p.dialect {
-	case sqlite:
+	array := p.dialect == postgres && p.nested
+	switch {
+	case p.dialect == mysql:
+		p.text("EXISTS (SELECT 1")
+	case array:
 		p.column(key)
-		if key.kind == text {
+		p.text(" = ANY (ARRAY(SELECT ")
+		inner.column(t.row)
+	default:
+		p.column(key)
+		if key.kind == text && p.dialect == sqlite {
 			p.text(" COLLATE BINARY")
 		}
 		p.text(" IN (SELECT ")
-		inner.column(t.row)
-	case mysql:
-		p.text("EXISTS (SELECT 1")
-	default:
-		p.column(key)
-		p.text(" = ANY (ARRAY(SELECT ")
 		inner.column(t.row)
 	}
 	p.text(" FROM ")
@@ -101,7 +111,7 @@ func (p *printer) shared(n *node) {
 		}
 	}
 	inner.print(n.share.cond)
-	p.text(map[bool]string{true: ")))", false: "))"}[p.dialect == postgres])
+	p.text(map[bool]string{true: ")))", false: "))"}[array])
 }
 
 // shareLookup answers in Go what shared() answers in SQL: it fetches the caller's shares of some rows with
@@ -112,6 +122,9 @@ type shareLookup struct {
 	ctx   context.Context
 	pool  gorm.ConnPool // nil: that of WithTx, or the database's
 	known map[shareKey][]string
+
+	first bool // lists go into the statement as keys
+	lists map[shareKey]*node
 }
 
 type shareKey struct {
@@ -135,19 +148,47 @@ func (l *shareLookup) has(e *env, test *shareTest, key value) bool {
 	return slices.Contains(rights, test.right)
 }
 
+// maxFirst bounds the shares that are looked up before a statement; each becomes two variables of it.
+const maxFirst = 1000
+
+// list fetches the keys of all rows that shares of this right give the caller. MySQL scans a whole table for
+// "own or shared" if the shares are a subquery, and finds both by their indexes if they are a list. few is
+// false where there are too many for one.
+func (l *shareLookup) list(n *node, test *shareTest) (list *node, few bool, err error) {
+	at := shareKey{res: test.res, s: test.right}
+	if list, known := l.lists[at]; known {
+		return list, list != nil, nil
+	}
+	stmt, err := l.statement()
+	if err != nil {
+		return nil, false, fmt.Errorf("rbac: shares of %s: %w", test.res.name, err)
+	}
+	list = &node{op: opIn, left: n.left}
+	seen := map[shareKey]bool{}
+	err = l.fetch(stmt, test.cond, maxFirst+1, func(key value, _ string) {
+		if row := (shareKey{i: key.i, s: key.s}); !seen[row] {
+			seen[row] = true
+			list.list = append(list.list, operand{kind: key.kind, val: key})
+		}
+	})
+	if err != nil {
+		return nil, false, fmt.Errorf("rbac: shares of %s: %w", test.res.name, err)
+	}
+	switch {
+	case len(list.list) > maxFirst:
+		list = nil
+	case len(list.list) == 0:
+		list = constant(no)
+	}
+	if l.lists == nil {
+		l.lists = map[shareKey]*node{}
+	}
+	l.lists[at] = list
+	return list, list != nil, nil
+}
+
 // load fetches the caller's shares of the rows with these keys.
 func (l *shareLookup) load(e *env, res *resource, keys []value) error {
-	db := Tx(l.ctx)
-	if db == nil {
-		db = l.a.db.Load()
-	}
-	if db == nil {
-		return fmt.Errorf("rbac: shares of %s: no database: call db.Use(authorizer) first", res.name)
-	}
-	pool := l.pool
-	if pool == nil {
-		pool = db.Statement.ConnPool
-	}
 	t := l.a.shares
 	cond, err := t.condition(res, "").fold(&env{who: e.who})
 	if err != nil {
@@ -163,8 +204,14 @@ func (l *shareLookup) load(e *env, res *resource, keys []value) error {
 			l.known[shareKey{res, key.i, key.s}] = nil
 			of.list = append(of.list, operand{kind: key.kind, val: key})
 		}
-		stmt := &gorm.Statement{DB: db, Context: passage.With(l.ctx, ""), ConnPool: pool, Table: t.res.table, Clauses: map[string]clause.Clause{}}
-		if err := l.fetch(stmt, res, all(of, cond)); err != nil {
+		stmt, err := l.statement()
+		if err == nil {
+			err = l.fetch(stmt, all(of, cond), 0, func(key value, right string) {
+				at := shareKey{res, key.i, key.s}
+				l.known[at] = append(l.known[at], right)
+			})
+		}
+		if err != nil {
 			l.known = nil
 			return fmt.Errorf("rbac: shares of %s: %w", res.name, err)
 		}
@@ -172,7 +219,24 @@ func (l *shareLookup) load(e *env, res *resource, keys []value) error {
 	return nil
 }
 
-func (l *shareLookup) fetch(stmt *gorm.Statement, res *resource, cond *node) error {
+// statement begins a query of the shares, in the caller's transaction if there is one.
+func (l *shareLookup) statement() (*gorm.Statement, error) {
+	db := Tx(l.ctx)
+	if db == nil {
+		db = l.a.db.Load()
+	}
+	if db == nil {
+		return nil, fmt.Errorf("no database: call db.Use(authorizer) first")
+	}
+	pool := l.pool
+	if pool == nil {
+		pool = db.Statement.ConnPool
+	}
+	return &gorm.Statement{DB: db, Context: passage.With(l.ctx, ""), ConnPool: pool, Table: l.a.shares.res.table, Clauses: map[string]clause.Clause{}}, nil
+}
+
+// fetch calls f for each share that the condition holds on, at most limit of them if it is not 0.
+func (l *shareLookup) fetch(stmt *gorm.Statement, cond *node, limit int, f func(key value, right string)) error {
 	t := l.a.shares
 	_, _ = stmt.WriteString("SELECT ")
 	stmt.WriteQuoted(clause.Column{Table: t.res.table, Name: t.row.name})
@@ -182,22 +246,25 @@ func (l *shareLookup) fetch(stmt *gorm.Statement, res *resource, cond *node) err
 	stmt.WriteQuoted(clause.Table{Name: t.res.table})
 	_, _ = stmt.WriteString(" WHERE ")
 	scope{t.res, cond}.expr(stmt.Dialector.Name(), t.res.table).Build(stmt)
+	if limit > 0 {
+		_, _ = fmt.Fprintf(&stmt.SQL, " LIMIT %d", limit)
+	}
 	rows, err := stmt.ConnPool.QueryContext(stmt.Context, stmt.SQL.String(), stmt.Vars...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		at := shareKey{res: res}
-		var to any = &at.i
+		key := value{kind: t.row.kind}
+		var to any = &key.i
 		if t.row.kind == text {
-			to = &at.s
+			to = &key.s
 		}
 		var right sql.NullString
 		if err := rows.Scan(to, &right); err != nil {
 			return err
 		}
-		l.known[at] = append(l.known[at], right.String)
+		f(key, right.String)
 	}
 	return rows.Err()
 }

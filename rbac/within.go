@@ -91,47 +91,58 @@ func (n *node) foldWithin(e *env) (*node, error) {
 	return anyOf(kids...), e.err
 }
 
-// within prints a range over the column, which an index serves, and behind it the exact test. The range runs
-// from the path to the path with a "0" behind it, the character after "/", so that it holds whatever a
-// collation makes of what stands behind the separator. PostgreSQL's collations may skip punctuation, so
-// there the range is its own starts_with, served by an index that is COLLATE "C" or text_pattern_ops.
+// within prints the path itself and a range of all that begins with it and the separator, which an index
+// serves. Bytes order that way on SQLite, and PostgreSQL's starts_with is such a range on an index that is
+// COLLATE "C" or text_pattern_ops. Both forms are such that the planner's guess of the rows is as good as for the
+// condition one would write by hand. MySQL's collations may see other text in the range, so the exact test
+// stands behind it.
 func (p *printer) within(c *column, path string) {
 	base, _ := pathBase(path)
+	with := base + "/"
+	switch p.dialect {
+	case sqlite:
+		from := base
+		if base == "" {
+			from = with // the empty path is not within the root
+		}
+		p.bound(c, " >= ", from, " COLLATE BINARY AND ")
+		p.bound(c, " < ", base+"0", " COLLATE BINARY") // "0" comes after "/"
+		if base != "" {
+			p.text(" AND (")
+			p.bound(c, " >= ", with, " COLLATE BINARY OR ")
+			p.bound(c, " = ", base, " COLLATE BINARY)")
+		}
+	case mysql:
+		p.mysqlWithin(c, base)
+	default:
+		p.text("(")
+		if base != "" {
+			p.bound(c, " = ", base, " OR ")
+		}
+		p.text("starts_with(")
+		p.bound(c, ", ", with, "))")
+	}
+}
+
+// mysqlWithin bounds the range by the path and by the path with a "0" behind it, so that it holds whatever a
+// collation makes of what stands behind the separator.
+func (p *printer) mysqlWithin(c *column, base string) {
 	from, with := base, base+"/"
 	if base == "" {
 		from = with
 	}
-	switch p.dialect {
-	case sqlite:
-		p.bound(c, " >= ", from, " COLLATE BINARY AND ")
-		p.bound(c, " < ", base+"0", " COLLATE BINARY AND substr(")
-		p.column(c)
-		p.text(closing(base, " || '/'") + ", 1, " + strconv.Itoa(utf8.RuneCountInString(with)) + ") = ")
-		p.AddVar(p, with)
-		p.text(" COLLATE BINARY")
-	case mysql:
-		p.bound(c, " >= ", from, " AND ")
-		p.bound(c, " < ", base+"0", " AND LEFT(CONCAT(")
-		p.bytes(c)
-		p.text(closing(base, ", '/'") + "), " + strconv.Itoa(len(with)) + ") = CAST(")
-		p.AddVar(p, with)
-		p.text(" AS BINARY)")
-	default:
-		p.text("starts_with(")
-		p.bound(c, ", ", from, ") AND left(")
-		p.column(c)
-		p.text(closing(base, " || '/'") + ", " + strconv.Itoa(utf8.RuneCountInString(with)) + ") = ")
-		p.AddVar(p, with)
-	}
-}
-
-// closing is the separator behind the column, so that a path is within itself. Only the root has nothing
-// to be equal to: the empty path is not within it.
-func closing(base, separator string) string {
+	p.bound(c, " >= ", from, " AND ")
+	p.bound(c, " < ", base+"0", " AND CAST(CONVERT(LEFT(")
 	if base == "" {
-		return ""
+		p.column(c)
+	} else {
+		p.text("CONCAT(") // the separator behind the column, so that a path is within itself
+		p.column(c)
+		p.text(", '/')")
 	}
-	return separator
+	p.text(", " + strconv.Itoa(utf8.RuneCountInString(with)) + ") USING utf8mb4) AS BINARY) = CAST(")
+	p.AddVar(p, with)
+	p.text(" AS BINARY)")
 }
 
 func (p *printer) bound(c *column, op, path, then string) {
