@@ -22,7 +22,6 @@ type guard struct {
 	scope scope
 	table string // the name or alias that columns of res are qualified with
 	joins []joined
-	asked int // how often our own text names the table of shares
 
 	listed   bool     // the caller wrote the SELECT list
 	inserted bool     // we added the WHERE clause
@@ -112,7 +111,6 @@ func (g *guard) prepare() error {
 	if g.scope, err = g.snap.narrow(stmt.Context, &g.who, g.scope); err != nil {
 		return err
 	}
-	g.asked += g.scope.node.shares()
 	if err := g.a.settleScope(stmt.Context, g.snap, &g.who, g.res, action(g.op), ""); err != nil {
 		return err
 	}

@@ -16,6 +16,9 @@ func (g *guard) inspect(query string) error {
 			return err
 		}
 	}
+	if err := v.findMoved(); err != nil {
+		return err
+	}
 	if err := v.tables(); err != nil {
 		return err
 	}
@@ -85,7 +88,8 @@ func (v *inspection) parentheses() error {
 	return nil
 }
 
-// tables counts the guarded names: those that GORM prints for us, and not one more.
+// tables counts the guarded names outside the scopes we printed: those that GORM prints for us, and not one
+// more.
 func (v *inspection) tables() error {
 	allowed := map[string]int{}
 	if v.res != nil {
@@ -95,10 +99,10 @@ func (v *inspection) tables() error {
 		allowed[strings.ToLower(j.res.table)]++
 		allowed[strings.ToLower(j.alias)]++
 	}
-	if v.asked > 0 && v.a.tables[v.a.shares.name()] != nil {
-		allowed[v.a.shares.name()] += v.asked
-	}
 	for w := range words(v.query) {
+		if v.printed(w) {
+			continue
+		}
 		name := strings.ToLower(v.query[w.from:w.to])
 		if dynamic(v.query, w) || name == "natural" {
 			return refused("%s in the text of a statement on %s", name, v.label())

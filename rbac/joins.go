@@ -46,7 +46,6 @@ func (g *guard) scopeJoins() error {
 		if err != nil {
 			return err
 		}
-		g.asked += own.node.shares()
 		alias := join.Alias
 		if alias == "" {
 			alias = rel.Name

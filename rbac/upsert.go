@@ -23,7 +23,6 @@ func (g *guard) prepareUpsert(values clause.Values) error {
 	if dialect := stmt.Dialector.Name(); dialect != mysql {
 		c := stmt.Clauses["ON CONFLICT"]
 		on, _ := c.Expression.(clause.OnConflict)
-		g.asked += own.node.shares()
 		where := clause.Where{Exprs: []clause.Expression{g.marked(own.expr(dialect, g.res.table))}}
 		if len(on.Where.Exprs) > 0 {
 			where.Exprs = append(where.Exprs, parenthesized{on.Where})

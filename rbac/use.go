@@ -14,13 +14,10 @@ func (v *inspection) columns() error {
 		return nil
 	}
 	free := v.ownText()
-	if err := v.findMoved(); err != nil {
-		return err
-	}
 	v.around = []level{{open: -1}}
 	for i, t := range v.tokens {
 		v.step(i)
-		if t.from < free || v.printed(t) || v.op == "create" && v.assigns(i) {
+		if t.from < free || v.printed(t.span) || v.op == "create" && v.assigns(i) {
 			continue
 		}
 		if v.op == "update" && t.from < v.at && v.assigns(i) {
@@ -110,8 +107,8 @@ func (g *guard) mayConflict(on *clause.OnConflict) error {
 	return nil
 }
 
-// printed reports whether a token is part of a scope that we printed.
-func (v *inspection) printed(t token) bool {
+// printed reports whether a word or token is part of a scope that we printed.
+func (v *inspection) printed(t span) bool {
 	if t.from >= v.at && t.from < v.end {
 		return true
 	}
