@@ -1,13 +1,16 @@
 package casbinimport_test
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/confide-go/confide/internal/testdb"
+	"github.com/confide-go/confide/rbac"
 	"github.com/confide-go/confide/rbac/casbinimport"
 )
 
@@ -22,6 +25,25 @@ e = some(where (p.eft == allow)) && !some(where (p.eft == deny))
 [matchers]
 m = g(r.sub, p.sub) && r.obj == p.obj && r.act == p.act
 `
+
+// Item is a row of the one resource that casbin's objects become: the row whose id is the object's name.
+type Item struct {
+	ID string `gorm:"primaryKey;size:100"`
+}
+
+func options() casbinimport.Options {
+	return casbinimport.Options{
+		Object:  func(obj string) (string, string, error) { return "item", "row.id == " + strconv.Quote(obj), nil },
+		Actions: map[string]string{"GET": "get", "POST": "post"},
+	}
+}
+
+// open shows that the policy is one.
+func open(t *testing.T, p rbac.Policy) {
+	nobody := func(context.Context) (rbac.Caller, error) { return rbac.Caller{}, nil }
+	_, err := rbac.Open(t.Context(), rbac.Config{Caller: nobody, Policies: rbac.NewMemory(p), Record: rbac.Discard, Resources: []rbac.Resource{{Model: &Item{}}}})
+	require.NoError(t, err)
+}
 
 // Each hostile row is refused, with its line and for this reason.
 func TestHostileRows(t *testing.T) {

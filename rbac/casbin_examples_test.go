@@ -1,7 +1,6 @@
-package casbinimport_test
+package rbac_test
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,27 +26,15 @@ type Item struct {
 	ID string `gorm:"primaryKey;size:100"`
 }
 
-type callerKey struct{}
-
-func who(ctx context.Context) (rbac.Caller, error) {
-	c, _ := ctx.Value(callerKey{}).(rbac.Caller)
-	return c, nil
-}
-
-func options() casbinimport.Options {
+// examples says what casbin's objects and actions are here.
+func examples() casbinimport.Options {
 	return casbinimport.Options{
 		Object:  func(obj string) (string, string, error) { return "item", "row.id == " + strconv.Quote(obj), nil },
 		Actions: map[string]string{"GET": "get", "POST": "post"},
 	}
 }
 
-func open(t *testing.T, p rbac.Policy) *rbac.Authorizer {
-	a, err := rbac.Open(t.Context(), rbac.Config{Caller: who, Policies: rbac.NewMemory(p), Record: rbac.Discard, Resources: []rbac.Resource{{Model: &Item{}}}})
-	require.NoError(t, err)
-	return a
-}
-
-// policies are the examples that belong to a model without being called like it.
+// policiesOf are the examples that belong to a model without being called like it.
 func policiesOf(dir, base string) []string {
 	found := []string{}
 	stem := strings.TrimSuffix(base, "_model.conf")
@@ -77,10 +64,10 @@ func policiesOf(dir, base string) []string {
 	return found
 }
 
-var update = flag.Bool("update", false, "write testdata/examples.txt anew")
+var update = flag.Bool("update", false, "write casbinimport/testdata/examples.txt anew")
 
 // TestCasbinExamples: every example that casbin ships is imported and then decides as a fresh enforcer does,
-// or is refused for a reason that testdata/examples.txt pins.
+// or is refused for a reason that casbinimport/testdata/examples.txt pins.
 func TestCasbinExamples(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/casbin/casbin/v2").Output()
 	require.NoError(t, err)
@@ -101,7 +88,7 @@ func TestCasbinExamples(t *testing.T) {
 				require.NoError(t, err)
 				text = string(b)
 			}
-			p, report, err := casbinimport.Import(string(conf), casbinimport.ReadCSV(text), options())
+			p, report, err := casbinimport.Import(string(conf), casbinimport.ReadCSV(text), examples())
 			fmt.Fprintf(&table, "== %s %s\n", filepath.Base(path), csv)
 			if err != nil {
 				require.Empty(t, p)
@@ -112,7 +99,7 @@ func TestCasbinExamples(t *testing.T) {
 				continue
 			}
 			imported++
-			y, n := compare(t, string(conf), text, p)
+			y, n := likeCasbin(t, string(conf), text, p)
 			yes, no = yes+y, no+n
 			fmt.Fprintf(&table, "imported, %d allowed and %d denied as by casbin\n%s", y, n, report)
 		}
@@ -126,22 +113,23 @@ func TestCasbinExamples(t *testing.T) {
 	require.Greater(t, yes, 20)
 	require.Greater(t, no, 50)
 	if *update {
-		require.NoError(t, os.WriteFile("testdata/examples.txt", []byte(table.String()), 0o600))
+		require.NoError(t, os.WriteFile("casbinimport/testdata/examples.txt", []byte(table.String()), 0o600))
 	}
-	want, err := os.ReadFile("testdata/examples.txt")
+	want, err := os.ReadFile("casbinimport/testdata/examples.txt")
 	require.NoError(t, err)
 	require.Equal(t, string(want), table.String())
 }
 
-// compare asks casbin and us about every user, domain, object and action that the policy names, and one of
+// likeCasbin asks casbin and us about every user, domain, object and action that the policy names, and one of
 // each that it does not name.
-func compare(t *testing.T, conf, csv string, p rbac.Policy) (yes, no int) {
+func likeCasbin(t *testing.T, conf, csv string, p rbac.Policy) (yes, no int) {
 	m, err := model.NewModelFromString(conf)
 	require.NoError(t, err)
 	e, err := casbin.NewEnforcer(m, stringadapter.NewAdapter(csv))
 	require.NoError(t, err)
 	domains := m["r"]["r"].Value == "sub, dom, obj, act" || len(m["r"]["r"].Tokens) == 4
-	a := open(t, p)
+	a, err := rbac.Open(t.Context(), rbac.Config{Caller: whoAsks, Policies: rbac.NewMemory(p), Record: rbac.Discard, Resources: []rbac.Resource{{Model: &Item{}}}})
+	require.NoError(t, err)
 	subs, doms, objs, acts := []string{"stranger"}, []string{""}, []string{"elsewhere"}, []string{"burn"}
 	if domains {
 		doms = []string{"nowhere"}
@@ -186,10 +174,10 @@ func compare(t *testing.T, conf, csv string, p rbac.Policy) (yes, no int) {
 					want, err := e.Enforce(request...)
 					require.NoError(t, err)
 					ours := act
-					if mapped := options().Actions[act]; mapped != "" {
+					if mapped := examples().Actions[act]; mapped != "" {
 						ours = mapped
 					}
-					err = a.Check(context.WithValue(t.Context(), callerKey{}, rbac.Caller{ID: sub, Tenant: dom}), ours, &Item{ID: obj})
+					err = a.Check(inContext(rbac.Caller{ID: sub, Tenant: dom}), ours, &Item{ID: obj})
 					if err != nil {
 						require.True(t, errors.Is(err, rbac.ErrDenied), err)
 					}
