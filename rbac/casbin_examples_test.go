@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -69,9 +68,7 @@ var update = flag.Bool("update", false, "write casbinimport/testdata/examples.tx
 // TestCasbinExamples: every example that casbin ships is imported and then decides as a fresh enforcer does,
 // or is refused for a reason that casbinimport/testdata/examples.txt pins.
 func TestCasbinExamples(t *testing.T) {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/casbin/casbin/v2").Output()
-	require.NoError(t, err)
-	dir := filepath.Join(strings.TrimSpace(string(out)), "examples")
+	dir := casbinDir(t)
 	models, err := filepath.Glob(filepath.Join(dir, "*.conf"))
 	require.NoError(t, err)
 	require.Greater(t, len(models), 40)

@@ -213,3 +213,52 @@ func TestWithin(t *testing.T) {
 		}
 	})
 }
+
+// TestManyShares: callers with more shares than go into a statement as a list, and with none, see what Check
+// allows; and a share that was taken away is gone from the next statement, in the same transaction too.
+func TestManyShares(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		require.NoError(t, db.AutoMigrate(&Deal{}, &rbac.Share{}))
+		var deals []Deal
+		var shares []rbac.Share
+		for i := range 1200 {
+			deals = append(deals, Deal{ID: fmt.Sprintf("%04d", i), OwnerID: fmt.Sprint("o", i%3)})
+			for who, n := range map[string]int{"most": 1100, "edge": 1000, "few": 3} {
+				if i < n {
+					shares = append(shares, rbac.Share{Resource: "deal", RowID: deals[i].ID, Kind: "user", Grantee: who, Access: "read"})
+				}
+			}
+		}
+		require.NoError(t, db.CreateInBatches(deals, 300).Error)
+		require.NoError(t, db.CreateInBatches(shares, 300).Error)
+		cfg := sharesConfig(rbac.ShareTable{Model: &rbac.Share{}}, rbac.Resource{Model: &Deal{}})
+		cfg.Policies = rbac.NewMemory(rbac.Policy{Rules: []rbac.Rule{{ID: "r", Role: rbac.Everyone, Resource: "deal", Actions: []string{"read", "delete"}, When: `row.owner_id == caller.id || shared(row, "read")`}}})
+		a, err := rbac.Open(t.Context(), cfg)
+		require.NoError(t, err)
+		require.NoError(t, db.Use(a))
+		for who, want := range map[string]int64{"most": 1100, "edge": 1000, "few": 3, "none": 0, "o1": 400} {
+			var n int64
+			require.NoError(t, db.WithContext(inContext(rbac.Caller{ID: who})).Model(&Deal{}).Count(&n).Error)
+			require.Equal(t, want, n, who)
+		}
+		few := inContext(rbac.Caller{ID: "few"})
+		require.ErrorIs(t, db.Transaction(func(tx *gorm.DB) error {
+			require.NoError(t, tx.WithContext(t.Context()).Where("grantee = ? AND row_id = ?", "few", "0001").Delete(&rbac.Share{}).Error)
+			var ids []string
+			require.NoError(t, tx.WithContext(few).Model(&Deal{}).Order("id").Pluck("id", &ids).Error)
+			require.Equal(t, []string{"0000", "0002"}, ids)
+			got := tx.WithContext(few).Where("1 = 1").Delete(&Deal{})
+			require.NoError(t, got.Error)
+			require.EqualValues(t, 2, got.RowsAffected)
+			return errRollback
+		}), errRollback)
+		// The list is that of one statement, so what is built once and run twice asks twice.
+		mine := db.WithContext(few).Model(&Deal{}).Session(&gorm.Session{})
+		var n int64
+		require.NoError(t, mine.Count(&n).Error)
+		require.EqualValues(t, 3, n)
+		require.NoError(t, db.WithContext(t.Context()).Where("grantee = ?", "few").Delete(&rbac.Share{}).Error)
+		require.NoError(t, mine.Count(&n).Error)
+		require.Zero(t, n)
+	})
+}
