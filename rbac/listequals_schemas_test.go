@@ -140,7 +140,7 @@ func (s randomSchema) condition(r *rand.Rand, depth int) string {
 
 // TestListEqualsCheckOnSchemas: the same for tables of which nobody thought.
 func TestListEqualsCheckOnSchemas(t *testing.T) {
-	schemas := 12
+	schemas := 8
 	if testing.Short() {
 		schemas = 4
 	}

@@ -175,19 +175,22 @@ func TestListEqualsCheckOnShapes(t *testing.T) {
 		require.NoError(t, db.WithContext(systemContext(t)).Find(&rows).Error)
 		things := &table{db: db.DB, model: &Thing{}}
 		ctx := inContext(thingCallers()[0])
-		every := os.Getenv("CONFIDE_TEST_SHAPES") == "every" // every shape in every statement; minutes
+		every := os.Getenv("CONFIDE_TEST_SHAPES") == "every" // in every statement, everywhere; minutes
 		for i, s := range all {
 			for _, effect := range []rbac.Effect{rbac.Allow, rbac.Deny} {
+				if effect == rbac.Deny && db.Engine != testdb.SQLite && !every && i%2 == 0 {
+					continue
+				}
 				require.NoError(t, authz.Edit(t.Context(), func(p *rbac.Policy) error { *p = shapePolicy(s.when, effect); return nil }), s.name)
 				want := allowedIDs(t, authz, ctx, rows)
 				note := fmt.Sprintf("%s %s: %s", effect, s.name, s.when)
 				require.NotEmpty(t, want, "%s: allows nothing", note)
 				require.Less(t, len(want), own, "%s: allows everything", note)
 				require.Equal(t, want, listed(t, db.DB, ctx), note)
-				if every || i%8 == 0 {
+				if every || i%12 == 1 {
 					things.requireRows(t, ctx, want, weight, note)
 				}
-				if i%4 == 0 {
+				if every || i%12 == 1 {
 					requireParts(t, db.DB, ctx, want, note)
 				}
 			}

@@ -193,7 +193,7 @@ func whoAsks(ctx context.Context) (rbac.Caller, error) {
 // updates and deletes are exactly those that Check allows, for random policies and hostile rows. The oracle is Check on each row as the database
 // returns it, never a hand-written expectation.
 func TestListEqualsCheck(t *testing.T) {
-	policies := 70
+	policies := 40
 	if testing.Short() {
 		policies = 20
 	}

@@ -84,7 +84,7 @@ func TestMetamorphic(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		w := newWorld(t, db, 21)
 		narrowed, widened := 0, 0
-		for n := range 10 {
+		for n := range rounds(db) {
 			p := randomPolicy(w.r)
 			before := w.under(p)
 			each := func(name string, q rbac.Policy, holds func(before, after []string) bool) {
@@ -140,6 +140,14 @@ func TestMetamorphic(t *testing.T) {
 	})
 }
 
+// rounds are more where they are quick.
+func rounds(db testdb.DB) int {
+	if db.Engine == testdb.SQLite && !testing.Short() {
+		return 10
+	}
+	return 4
+}
+
 func subset(a, b []string) bool {
 	return !slices.ContainsFunc(a, func(x string) bool { return !slices.Contains(b, x) })
 }
@@ -159,7 +167,7 @@ func TestTenantsDoNotInfluenceEachOther(t *testing.T) {
 			}
 		}
 		require.NotEmpty(t, foreign)
-		for n := range 10 {
+		for n := range rounds(db) {
 			p := randomPolicy(w.r)
 			p.Fields = append(p.Fields, rbac.FieldRule{Role: "high", Resource: "thing", Field: "owner", Level: masking.Full, Reveal: true})
 			before, shown := w.under(p)["t1/ann"], w.shown(ctx)

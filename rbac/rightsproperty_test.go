@@ -19,7 +19,7 @@ import (
 // TestNarrowedListEqualsRights: for random rules, rights and hostile rows, Narrow lists exactly the readable
 // rows on which ExplainRight says yes; and a statement that is let pass without it reaches no other row.
 func TestNarrowedListEqualsRights(t *testing.T) {
-	policies := 60
+	policies := 40
 	if testing.Short() {
 		policies = 10
 	}
