@@ -15,12 +15,16 @@
 //
 //	{Role: "sales", Resource: "customer", Field: "phone", Level: masking.Partial, Rights: rbac.Match | rbac.Export}
 //
+// A field without a rule is hidden. What Partial shows of a plain field its tag says (mask:"phone", the kinds of
+// package masking); without one nothing is shown below Full. A sealed field masks itself.
+//
 // # The three calls you need
 //
 //	authz, err := rbac.Open(ctx, rbac.Config{...})      // compiles the policy, refuses what is not exact
 //	err = db.Use(authz)                                 // after privacy's; now statements need db.WithContext(ctx)
 //	views, err := authz.View(ctx, customers)            // views[0].Text("phone") is what goes on the screen
 //
+// A new store holds the empty policy, which denies everything: if authz.Version() == 0, fill it by Edit.
 // Check(ctx, "export", row) asks for one action, Explain says why, System(ctx, reason) is the recorded
 // way around for jobs without a caller, MustCover finds the tables you forgot.
 //
@@ -49,7 +53,8 @@
 //
 // A path is names with "/" between them; the attribute may be a list of paths; the empty path is unknown.
 // A share is true or false, never unknown; NULL, an empty grantee, another tenant and a soft delete give
-// nothing. Check and View look shares up by the row's key, in the transaction of WithTx if there is one.
+// nothing. MySQL, which would scan the table for "own or shared", gets the keys of up to 1,000 shares, looked up
+// before the statement on its connection. Check and View look shares up by the row's key, in the transaction of WithTx if there is one.
 // On PostgreSQL an index serves within if it is COLLATE "C" or text_pattern_ops.
 //
 // Everything else is refused when the policy is written, with the reason: floating point, arithmetic,
@@ -119,7 +124,9 @@
 //
 // Edit changes it, in the caller's transaction if there is one; gormpolicy keeps every version with who, when
 // and why, and Rollback makes an old one current again. Watch keeps other instances up to date, by polling the
-// version and by a Hint. Config.MaxStale bounds how long an instance decides without knowing that its policy is
+// version, one row, and sooner by a Hint: package pglisten is one for PostgreSQL, and whatever can wait for a
+// message, such as a subscription at Redis, is one by its single method. A hint that is lost costs one poll's
+// time and nothing else, so no other is needed here. Config.MaxStale bounds how long an instance decides without knowing that its policy is
 // current; under Fresh each decision asks first. Diff says, before a policy is saved, who gains and loses which
 // rows and fields. rbactest.Run tests a policy by a table and names the rules that no case misses; package
 // casbinimport reads a casbin model and policy, or says in which line it cannot.

@@ -1,6 +1,7 @@
 package rbac_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -71,4 +72,44 @@ func TestRevokeHappensBeforeDeny(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// slowStore hands out the policy it read only when it is told to.
+type slowStore struct {
+	*rbac.Memory
+	loaded, release chan struct{} // nil: at once
+}
+
+func (s *slowStore) Load(ctx context.Context) (rbac.Policy, error) {
+	p, err := s.Memory.Load(ctx)
+	if loaded, release := s.loaded, s.release; release != nil {
+		s.loaded, s.release = nil, nil
+		close(loaded)
+		<-release
+	}
+	return p, err
+}
+
+// A reload that read its policy before a revocation, and comes to its end after it, does not bring it back.
+func TestSlowReloadDoesNotUndoARevocation(t *testing.T) {
+	store := &slowStore{Memory: rbac.NewMemory(crmPolicy())}
+	cfg := crmConfig(&journal{})
+	cfg.Policies = store
+	a, err := rbac.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	row := Customer{ID: "1", TenantID: "t1", OwnerID: "ann"}
+	p, err := store.Memory.Load(t.Context())
+	require.NoError(t, err)
+	_, err = store.Save(t.Context(), p) // version 2, which ann may still use
+	require.NoError(t, err)
+	loaded, release, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	store.loaded, store.release = loaded, release
+	go func() { done <- a.Reload(context.Background()) }()
+	<-loaded
+	require.NoError(t, a.Edit(t.Context(), func(p *rbac.Policy) error { p.Assignments = nil; return nil }))
+	require.ErrorIs(t, a.Check(as("ann"), "read", &row), rbac.ErrDenied)
+	close(release)
+	require.NoError(t, <-done)
+	require.EqualValues(t, 3, a.Version())
+	require.ErrorIs(t, a.Check(as("ann"), "read", &row), rbac.ErrDenied)
 }
