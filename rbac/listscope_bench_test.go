@@ -48,8 +48,8 @@ func leadLists() []leadList {
 	hidden.Effect = rbac.Deny
 	within := map[string]string{
 		testdb.SQLite:   "(dept = ? OR dept >= ? || '/' AND dept < ? || '0')",
-		testdb.Postgres: "(dept = ? OR dept LIKE ? || '/%' AND dept LIKE ? || '/%')",
-		testdb.MySQL:    "(dept = ? OR dept LIKE CONCAT(?, '/%') AND dept LIKE CONCAT(?, '/%'))",
+		testdb.Postgres: "(dept = ? OR dept LIKE ? || '/%' AND CAST(? AS text) <> '')",
+		testdb.MySQL:    "(dept = ? OR dept LIKE CONCAT(?, '/%') AND ? <> '')",
 	}
 	either := map[string]string{
 		testdb.SQLite:   "(owner_id = ? OR id IN (SELECT row_id FROM confide_shares WHERE " + mine + "))",
