@@ -49,6 +49,10 @@ type Config struct {
 	// mean the defaults that Class describes.
 	Class func(action string) Class
 
+	// SeenWindow is how long Seen counts repetitions of the same reading instead of
+	// recording each; 0 records each.
+	SeenWindow time.Duration
+
 	// DataType tells what kind of data a field of a resource is: "contact",
 	// "identity", ... or "" for none. Query.DataType finds events by it.
 	DataType func(resource, field string) string
@@ -76,6 +80,7 @@ type Log struct {
 	oldMAC [][]byte // of Config.Keys that have a Signer
 	macs   sync.Pool
 	queue  *queue
+	sights sights
 
 	sealing  sync.Mutex // one pass at a time in this process
 	sealed   int64      // size of the top log this process has seen
@@ -181,7 +186,7 @@ func (l *Log) Flush(ctx context.Context) error {
 	if _, ok := Tx(ctx); ok {
 		return fmt.Errorf("%w: Flush inside a transaction waits for itself; call it after the commit", ErrInvalid)
 	}
-	return l.queue.flush(ctx)
+	return errors.Join(l.keepAll(ctx, l.sights.endAll()), l.queue.flush(ctx))
 }
 
 // closeWait is how long Close waits for a database that does not answer.
@@ -193,6 +198,12 @@ const closeWait = 10 * time.Second
 func (l *Log) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
 	defer cancel()
+	counted := l.sights.endAll()
+	if !l.queue.isClosed() {
+		if err := l.keepAll(ctx, counted); err != nil {
+			l.cfg.Logger.Error("audit: close: repeated readings are not recorded", "error", err)
+		}
+	}
 	l.queue.close()
 	err := l.queue.flush(ctx)
 	if err != nil {

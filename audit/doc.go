@@ -21,7 +21,10 @@
 //
 // Then "go log.Run(ctx)" seals in the background, Record adds events of your own
 // (inside a transaction with WithTx), RecordApart those that must outlive a
-// rollback, Events asks and Verify checks.
+// rollback, Seen a page of rows that was shown (the plugin Reads does it for
+// whole tables), Events asks and Verify checks. Package httpaudit puts address,
+// request id and channel into the context and records refused requests; package
+// slogaudit turns marked log lines into events.
 //
 // # What you must supply
 //

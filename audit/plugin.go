@@ -148,7 +148,7 @@ func (l *Log) wrote(db *gorm.DB, verb string, fields, rows []string, attrs []slo
 
 func (l *Log) write(db *gorm.DB, e Event, rows []string) error {
 	ctx := withPool(db.Statement.Context, db.Statement.ConnPool)
-	e.Actor = l.cfg.Actor(ctx)
+	e.Actor, e.Purpose = l.actor(ctx), SourceOf(ctx).Purpose
 	if err := l.revise(ctx, &e, rows); err != nil {
 		return err
 	}

@@ -24,18 +24,22 @@ func (l *Log) Record(ctx context.Context, action string, attrs ...slog.Attr) err
 	if err != nil {
 		return err
 	}
+	return l.record(ctx, p, e)
+}
+
+func (l *Log) record(ctx context.Context, p Pending, e *Event) error {
 	pool, ok := Tx(ctx)
 	if !ok {
-		return l.queue.add(ctx, p, e.Actor.Tenant, l.class(action, Must))
+		return l.queue.add(ctx, p, e.Actor.Tenant, l.class(e.Action, Must))
 	}
 	if !isTx(pool) {
 		return fmt.Errorf("%w: WithTx got a *gorm.DB outside a transaction; use the one that db.Transaction gives", ErrInvalid)
 	}
 	if l.queue.isClosed() {
-		return fmt.Errorf("%w: %s was not recorded", ErrClosed, action)
+		return fmt.Errorf("%w: %s was not recorded", ErrClosed, e.Action)
 	}
 	if err := l.cfg.Store.Enqueue(ctx, []Pending{p}); err != nil {
-		return fmt.Errorf("audit: record %s: %w", action, err)
+		return fmt.Errorf("audit: record %s: %w", e.Action, err)
 	}
 	return nil
 }
@@ -60,9 +64,12 @@ func (l *Log) build(ctx context.Context, action, result string, attrs []slog.Att
 	case GapAction:
 		return nil, Pending{}, fmt.Errorf("%w: the action %s is the log's own; give yours another name", ErrInvalid, action)
 	}
-	e := &Event{Action: action, Result: result, Actor: l.cfg.Actor(ctx)}
+	e := &Event{Action: action, Result: result, Actor: l.actor(ctx)}
 	if err := e.apply(attrs); err != nil {
 		return nil, Pending{}, err
+	}
+	if e.Purpose == "" {
+		e.Purpose = SourceOf(ctx).Purpose
 	}
 	p, err := l.encode(e)
 	return e, p, err

@@ -25,6 +25,11 @@ func (l *Log) Run(ctx context.Context) error {
 			continue
 		case <-tick.C:
 		}
+		if l.cfg.SeenWindow > 0 {
+			if err := l.keepAll(ctx, l.sights.over(l.cfg.Now())); err != nil {
+				l.cfg.Logger.ErrorContext(ctx, "audit: repeated readings are not recorded", "error", err)
+			}
+		}
 		_, err := l.Seal(ctx)
 		switch {
 		case err == nil:
