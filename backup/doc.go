@@ -8,6 +8,11 @@
 // sealed, named by a keyed hash of their content, and listed in a signed
 // manifest that names the hash of the one before. Nothing is ever overwritten.
 //
+// A snapshot is restored whole, into an empty database of any engine that can hold
+// it exactly (Restore), or in part, into the database in use (Merge): a record, a
+// customer with what is theirs, a tenant. A Drill restores into a scratch database,
+// measures, and keeps a signed report. Package schedule does all this by the clock.
+//
 // # The three calls you need
 //
 //	src, err := sqlsource.New(sqlsource.Config{DB: pool, Engine: "postgres"})
@@ -29,22 +34,35 @@
 // repository of which Prune keeps the newest snapshot only. Ciphertext in old
 // snapshots is unreadable as soon as the key is in none.
 //
+// A restored database may be older than an erasure. With sqlsource's Quarantine it
+// is marked until Promote has erased everybody in the ledger again and found that
+// none of them can be read; Merge refuses rows of people who were erased. Both take
+// the ledger through Erasures, one method, and know a person by the id that the
+// ledger has. Who starts an application on a database must ask Quarantined.
+//
 // # What is NOT protected
 //
 // A process that holds the KEK and is taken over. The number, time and size of
 // snapshots and chunks. A store that shows an older but complete state: give
 // Verify the Heads that the Recorder was told. Views, triggers and functions are
-// not copied; Snapshot.Omitted names them.
+// not copied; Snapshot.Omitted names them. Merge brings values back as they are
+// stored: one that is sealed to a row and a person opens in that row, of the same
+// database, as long as the person's key is there; rows that the database numbers
+// differently by now are not found again. The signals that freeze Prune see a mass
+// deletion, change or encryption between two snapshots, not a slow one, and less of
+// it where the rows cannot be opened.
 //
 // # How it fails
 //
 // Closed. What cannot be copied exactly is refused with ErrUnsupported before
 // anything is written. Damage is ErrDamaged and names the object. A restore that
-// cannot be proven is rolled back. A killed run or prune leaves a repository that
-// verifies, and the next one completes.
+// cannot be proven is rolled back, and so is a merge. A killed run or prune leaves a
+// repository that verifies, and the next one completes. Prune removes nothing while
+// a manifest that should be there is not, a report of a drill cannot be read, or the
+// data changes as under an attack.
 //
 // # Format and compatibility
 //
-// FORMAT.md specifies every byte, testdata/vectors.json freezes examples. Each
+// FORMAT.md specifies every byte, testdata freezes examples. Each
 // object begins with a version; a version that is not understood is an error.
 package backup

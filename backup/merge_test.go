@@ -149,6 +149,17 @@ func TestRecordBringsTheParentsItNeeds(t *testing.T) {
 	}
 }
 
+func TestChildrenOfAParentThatWasOnlyNeededStayAway(t *testing.T) {
+	db, store, kek, _ := shopped(t, testdb.SQLite)
+	exec(t, poolOf(t, db), "DELETE FROM note", "DELETE FROM customer")
+	opts := backup.MergeOptions{Select: []backup.Selection{{Table: "invoice", Where: map[string]string{"id": "51"}}}, Children: true, Relations: aboutCustomers(), Erasures: backup.NobodyErased}
+	diff, err := open(t, store, kek, nil).Merge(t.Context(), backup.Newest, sourceOf(t, db), opts)
+	require.NoError(t, err)
+	require.Equal(t, 1+2+1, diff.Count(backup.Insert), "the invoice, its lines and its customer, none of whose other invoices and notes")
+	require.Equal(t, "1", one(t, db, "SELECT count(*) FROM invoice"))
+	require.Equal(t, "0", one(t, db, "SELECT count(*) FROM note"))
+}
+
 func TestOneTenantComesBack(t *testing.T) {
 	for _, engine := range testdb.Engines() {
 		t.Run(engine, func(t *testing.T) {

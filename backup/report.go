@@ -17,6 +17,9 @@ type Report struct {
 	Leftover  int      // good objects of unfinished runs and prunes: harmless
 	Damage    []Damage // everything that is wrong, by object
 
+	Chunks int // by Verify: different chunks of the chosen snapshots that are there,
+	Read   int // and those of them that were read
+
 	// Omitted is what a restore into another engine has not made: rules that are
 	// written in the first one's SQL. Rows are never among it.
 	Omitted []Omission
@@ -43,4 +46,15 @@ func (r *Report) close() error {
 		return nil
 	}
 	return fmt.Errorf("%w: %d found, first: %s", ErrDamaged, len(r.Damage), r.Damage[0])
+}
+
+// Detects returns how likely this Verify was to find at least one of k chunks that
+// are there and damaged, wherever they are: 1 if all were read. For a part it is
+// true of damage that fell on chunks by chance, not of an attacker's choice.
+func (r Report) Detects(k int) float64 {
+	missed := 1.0
+	for i := range min(k, r.Chunks) {
+		missed *= float64(max(0, r.Chunks-r.Read-i)) / float64(r.Chunks-i)
+	}
+	return 1 - missed
 }

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,8 +14,14 @@ import (
 type VerifyOptions struct {
 	// Sample is the share of chunks to read, chosen at random, e.g. 0.05. Zero
 	// means all, and then leftovers are read as well. Whether every object is
-	// there and has its size is always checked.
+	// there and has its size is always checked. Report.Detects says how likely it is
+	// that damage was found.
 	Sample float64
+	// Parts divides the chunks into so many parts, of which this Verify reads number
+	// Part, from 1 on. Whoever has read all parts, in any order and over as many days
+	// as it takes, has read every chunk that was there all the time. An attacker can
+	// tell which chunks are in which part, and not which ones a Sample reads.
+	Part, Parts int
 	// Heads are snapshots known from elsewhere, such as the audit log that
 	// Config.Record wrote. Without one, a store that shows an older, complete state
 	// of the repository cannot be told from an honest one.
@@ -27,11 +34,14 @@ type VerifyOptions struct {
 // changed, truncated, swapped or foreign. If there is any, the report comes with
 // an error that wraps ErrDamaged; other errors mean that it could not look.
 func (r *Repository) Verify(ctx context.Context, id ID, opts VerifyOptions) (Report, error) {
+	if opts.Parts < 0 || opts.Parts > 0 && (opts.Part < 1 || opts.Part > opts.Parts) {
+		return Report{}, errors.New("backup: VerifyOptions.Part must be from 1 to Parts")
+	}
 	ring, err := r.ring(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	v := &verification{repo: r, ring: ring, opts: opts, objects: map[string]int64{}}
+	v := &verification{repo: r, ring: ring, opts: opts, objects: map[string]int64{}, decided: map[string]bool{}}
 	if ring != nil {
 		if v.codec, err = newCodec(ring); err != nil {
 			return Report{}, err
@@ -74,6 +84,7 @@ type verification struct {
 	prune     pruneRecord
 	manifests []*openedManifest // that verify, ascending
 	newest    ID
+	decided   map[string]bool // which chunks are read
 	report    Report
 }
 
@@ -385,7 +396,7 @@ func (v *verification) table(ctx context.Context, table Table, entry manifestTab
 	var refs []*chunkRef
 	whole := true
 	for _, ref := range entry.Chunks {
-		if absent[ref] || !v.sampled() {
+		if read := !absent[ref] && v.sampled(ref); !read {
 			whole = false
 			continue
 		}
@@ -431,8 +442,22 @@ func (v *verification) table(ctx context.Context, table Table, entry manifestTab
 	return nil
 }
 
-func (v *verification) sampled() bool {
-	return v.opts.Sample <= 0 || v.opts.Sample >= 1 || rand.Float64() < v.opts.Sample
+// sampled decides once for each chunk whether it is read.
+func (v *verification) sampled(ref *chunkRef) bool {
+	read, known := v.decided[ref.key()]
+	if !known {
+		o := v.opts
+		read = o.Sample <= 0 || o.Sample >= 1 || rand.Float64() < o.Sample
+		if o.Parts > 1 {
+			read = read && binary.BigEndian.Uint64(ref.ID[:])%uint64(o.Parts) == uint64(o.Part-1)
+		}
+		v.decided[ref.key()] = read
+		v.report.Chunks++
+		if read {
+			v.report.Read++
+		}
+	}
+	return read
 }
 
 // leftovers accounts for what no manifest mentions: chunks of killed runs are
@@ -449,7 +474,7 @@ func (v *verification) leftovers(ctx context.Context) error {
 			hidden[run] = true
 			v.report.damage(manifestKey(run-1), "missing", "there are chunks of snapshot %d, which was made after it", run)
 		}
-		if v.opts.Sample > 0 {
+		if v.opts.Sample > 0 || v.opts.Parts > 1 {
 			v.report.Leftover++
 			continue
 		}

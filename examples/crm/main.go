@@ -2,7 +2,7 @@
 // customers' data private with Confide.
 //
 //	crm [serve]  -addr -data -db -lang -demo      crm import   -data … employees|customers|invoices FILE
-//	crm audit    verify -data …                   crm backup   run|list|verify|restore -data …
+//	crm audit    verify -data …                   crm backup   run|list|verify|restore|drill|prune -data …
 //	crm subject  erase -data … ID                 crm doctor   -data …
 //	crm keys     status|rotate|retire -data … [KIND]
 //
@@ -71,7 +71,9 @@ func verbs() []verb {
 		{"backup run", "", "take a full snapshot", nil, backupRun},
 		{"backup list", "", "list the snapshots", nil, backupList},
 		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},
-		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to", restoreFlags, backupRestore},
+		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to, or -customer ID into the live database", restoreFlags, backupRestore},
+		{"backup drill", "[ID]", "prove a snapshot by restoring it into a folder that goes away again", drillFlags, backupDrill},
+		{"backup prune", "", "remove snapshots that no rule keeps", pruneFlags, backupPrune},
 		{"keys status", "", "list the keys and how much they were used", nil, keysStatus},
 		{"keys rotate", "[KIND]", "bring the rotation of data, subject or index keys forward", rotateFlags, keysRotate},
 		{"keys retire", "[KIND]", "remove former keys that nothing needs any more", rotateFlags, keysRetire},

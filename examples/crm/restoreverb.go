@@ -21,6 +21,12 @@ func backupRestore(ctx context.Context, c *command) error {
 	if err != nil {
 		return err
 	}
+	if c.customer != "" {
+		if c.to != "" {
+			return fmt.Errorf("%w: -customer brings rows into the database in use, -to makes a new folder; give one of them", errUsage)
+		}
+		return restoreCustomer(ctx, c, id)
+	}
 	if c.to == "" {
 		return fmt.Errorf("%w: give the folder to restore into with -to", errUsage)
 	}

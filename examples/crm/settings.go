@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/confide-go/confide/backup"
 )
 
 // Settings come from flags, and where a flag is not given from CONFIDE_*.
@@ -25,7 +27,12 @@ type settings struct {
 	mapping   string // import: Heading=field,Heading=field
 	passwords string // import: file for the first passwords of new users
 
-	to string // backup restore
+	to       string // backup restore
+	customer string
+	conflict string
+	rpo, rto time.Duration       // backup drill
+	keep     backup.PruneOptions // backup prune
+	accept   uint64
 
 	logs     string // doctor: log files to look for plaintext in, FILE,FILE
 	canaries string // doctor: file of texts that must not be anywhere in the clear
@@ -73,6 +80,26 @@ func importFlags(fs *flag.FlagSet, s *settings) {
 
 func restoreFlags(fs *flag.FlagSet, s *settings) {
 	fs.StringVar(&s.to, "to", "", "data folder to create")
+	fs.StringVar(&s.customer, "customer", "", "bring this customer, with invoices and documents, back into the database in use")
+	fs.StringVar(&s.conflict, "conflict", "", "with -customer, what to do with rows that differ: skip or overwrite; default: stop")
+	fs.BoolVar(&s.dryRun, "dry-run", false, "with -customer, only say what would be done")
+}
+
+func drillFlags(fs *flag.FlagSet, s *settings) {
+	fs.DurationVar(&s.rpo, "rpo", 0, "how old the newest snapshot may be, e.g. 26h; default: no limit")
+	fs.DurationVar(&s.rto, "rto", 0, "how long restoring may take; default: no limit")
+}
+
+func pruneFlags(fs *flag.FlagSet, s *settings) {
+	for name, count := range map[string]*int{"keep": &s.keep.Keep, "daily": &s.keep.Daily, "weekly": &s.keep.Weekly, "monthly": &s.keep.Monthly, "yearly": &s.keep.Yearly} {
+		usage := "keep the newest snapshot of each of the last so many periods"
+		if name == "keep" {
+			usage = "keep the newest so many snapshots"
+		}
+		fs.IntVar(count, name, 0, usage)
+	}
+	fs.DurationVar(&s.keep.Grace, "grace", 0, "how long the objects of removed snapshots stay, e.g. 24h")
+	fs.Uint64Var(&s.accept, "accept", 0, "the changes up to this snapshot are right, though they look like an attack")
 }
 
 func doctorFlags(fs *flag.FlagSet, s *settings) {
