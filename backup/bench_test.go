@@ -1,10 +1,13 @@
 package backup_test
 
 import (
+	"fmt"
 	"io"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +19,34 @@ import (
 	"github.com/confide-go/confide/internal/testdb"
 )
 
-const benchRows = 500_000
+// benchRows is how many rows the benchmarks work on; CONFIDE_BACKUP_BENCH_ROWS
+// says otherwise, to see what grows with them.
+func benchRows(b *testing.B) int64 {
+	b.Helper()
+	text := os.Getenv("CONFIDE_BACKUP_BENCH_ROWS")
+	if text == "" {
+		return 500_000
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	require.NoError(b, err)
+	return n
+}
+
+// peak is the most memory this process has had, in MiB, or zero where that is unknown.
+func peak(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib float64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %f kB", &kib); n == 1 {
+			return kib / 1024
+		}
+	}
+	return 0
+}
 
 // customers fills a PostgreSQL table of twelve columns as a CRM has it.
 func customers(b *testing.B) testdb.DB {
@@ -26,7 +56,7 @@ func customers(b *testing.B) testdb.DB {
 		`CREATE TABLE customer (id VARCHAR(36) PRIMARY KEY, tenant TEXT NOT NULL, owner_id INT, name BYTEA, phone BYTEA, email BYTEA, phone_index BYTEA,
 			status TEXT, score NUMERIC(8,2), active BOOLEAN, created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ)`,
 		`INSERT INTO customer SELECT md5(i::text), 'main', i % 50, sha512(('n' || i)::bytea), sha512(('p' || i)::bytea), sha512(('e' || i)::bytea), sha256(('x' || i)::bytea),
-			(ARRAY['new','open','won','lost'])[1 + i % 4], (i % 100000) / 100.0, i % 3 = 0, now() - i * interval '1 minute', now() FROM generate_series(1, 500000) i`,
+			(ARRAY['new','open','won','lost'])[1 + i % 4], (i % 100000) / 100.0, i % 3 = 0, now() - i * interval '1 minute', now() FROM generate_series(1, `+fmt.Sprint(benchRows(b))+`) i`,
 		`CREATE INDEX ON customer (owner_id)`, `CREATE UNIQUE INDEX ON customer (phone_index)`, `ANALYZE customer`)
 	return db
 }
@@ -37,7 +67,8 @@ func customers(b *testing.B) testdb.DB {
 func BenchmarkFull(b *testing.B) {
 	db := customers(b)
 	kek := backuptest.NewKEK(b)
-	var ours, theirs time.Duration
+	var ours, theirs, restics time.Duration
+	rows := benchRows(b)
 	for b.Loop() {
 		store, err := dirstore.Open(b.Context(), b.TempDir())
 		require.NoError(b, err)
@@ -45,17 +76,81 @@ func BenchmarkFull(b *testing.B) {
 		start := time.Now()
 		s := run(b, r)
 		ours += time.Since(start)
-		require.Equal(b, int64(benchRows), s.Rows)
-		b.ReportMetric(float64(s.Stored)/float64(benchRows), "stored-B/row")
+		require.Equal(b, rows, s.Rows)
+		b.ReportMetric(float64(s.Stored)/float64(rows), "stored-B/row")
 
 		b.StopTimer()
 		theirs += pgDump(b, db)
+		restics += restic(b, db)
 		b.StartTimer()
 	}
-	b.ReportMetric(benchRows*float64(b.N)/ours.Seconds(), "rows/s")
+	b.ReportMetric(float64(rows)*float64(b.N)/ours.Seconds(), "rows/s")
+	b.ReportMetric(peak(b), "peak-MiB")
 	if theirs > 0 {
 		b.ReportMetric(theirs.Seconds()/ours.Seconds(), "x/pg_dump")
 	}
+	if restics > 0 {
+		b.ReportMetric(restics.Seconds()/ours.Seconds(), "x/restic")
+	}
+}
+
+// BenchmarkIncremental changes one row in a hundred and runs, beside a full run of
+// the same rows. Recent: the changed rows lie together, as those of a growing
+// table do. Scattered: they lie everywhere, so that every chunk has some.
+func BenchmarkIncremental(b *testing.B) {
+	for name, where := range map[string]string{
+		"recent":    "id < '028f5c28'",
+		"scattered": "('x' || right(id, 4))::bit(16)::int % 100 = 0",
+		"nothing":   "false",
+	} {
+		b.Run(name, func(b *testing.B) {
+			db := customers(b)
+			_, err := sourceOf(b, db).Track(b.Context())
+			require.NoError(b, err)
+			kek := backuptest.NewKEK(b)
+			var full, part time.Duration
+			for b.Loop() {
+				store, err := dirstore.Open(b.Context(), b.TempDir())
+				require.NoError(b, err)
+				r := open(b, store, kek, sourceOf(b, db))
+				start := time.Now()
+				run(b, r)
+				full += time.Since(start)
+				exec(b, poolOf(b, db), "UPDATE customer SET score = score + 1 WHERE "+where)
+				start = time.Now()
+				s := runKind(b, r, backup.Incremental)
+				part += time.Since(start)
+				require.Equal(b, backup.Incremental, s.Kind)
+				require.Empty(b, s.Missed)
+				b.ReportMetric(float64(s.Work.Read)/float64(s.Rows), "read/row")
+			}
+			b.ReportMetric(part.Seconds()/full.Seconds(), "x/full")
+		})
+	}
+}
+
+// restic has no reader of databases: it takes what pg_dump writes, which it
+// compresses and seals itself.
+func restic(b *testing.B, db testdb.DB) time.Duration {
+	b.Helper()
+	path, err := osexec.LookPath("restic")
+	if err != nil {
+		return 0
+	}
+	env := append(os.Environ(), "RESTIC_PASSWORD=benchmark", "RESTIC_REPOSITORY="+b.TempDir(), "RESTIC_CACHE_DIR="+b.TempDir())
+	create := osexec.Command(path, "init")
+	create.Env = env
+	require.NoError(b, create.Run(), "restic init")
+	dump := osexec.Command("pg_dump", "-Fp", "-n", one(b, db, "SELECT current_schema()"), os.Getenv("CONFIDE_TEST_POSTGRES"))
+	store := osexec.Command(path, "backup", "--stdin", "--quiet")
+	store.Env = env
+	store.Stdin, err = dump.StdoutPipe()
+	require.NoError(b, err)
+	start := time.Now()
+	require.NoError(b, dump.Start())
+	require.NoError(b, store.Run(), "restic backup")
+	require.NoError(b, dump.Wait(), "pg_dump")
+	return time.Since(start)
 }
 
 func pgDump(b *testing.B, db testdb.DB) time.Duration {
@@ -89,7 +184,7 @@ func BenchmarkRestore(b *testing.B) {
 		require.NoError(b, err)
 		spent += time.Since(start)
 	}
-	b.ReportMetric(benchRows*float64(b.N)/spent.Seconds(), "rows/s")
+	b.ReportMetric(float64(benchRows(b))*float64(b.N)/spent.Seconds(), "rows/s")
 }
 
 // BenchmarkVerify reads and hashes the same rows from memory.

@@ -80,7 +80,10 @@ func (c *cutter) add(row Row) (bool, error) {
 	case size < softChunk:
 		return c.key(row)%rareBoundary == 0, nil
 	case size < maxChunk:
-		return c.key(row)%likelyBoundary == 0, nil
+		// Of large rows so few fit that only their sizes would decide, and one more
+		// row would move all boundaries behind it.
+		likely := min(likelyBoundary, max(1, softChunk/len(row)))
+		return c.key(row)%uint64(likely) == 0, nil
 	}
 	return true, nil
 }

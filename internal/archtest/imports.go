@@ -29,6 +29,7 @@ func Layers() []Layer {
 		{Dir: "rbac/gormpolicy/pglisten", Outside: []string{gorm, "github.com/jackc/pgx/v5"}},
 		{Dir: "audit", Own: []string{"masking", "internal/durable"}, Outside: []string{"golang.org/x/mod/sumdb", gorm}},
 		{Dir: "backup", Own: []string{"internal/durable"}, Outside: []string{tink, "github.com/klauspost/compress/zstd", "google.golang.org/protobuf"}},
+		{Dir: "backup/filesource", Own: []string{"backup"}},
 		{Dir: "backup/keyepoch", Own: []string{"backup", "internal/durable"}, Outside: []string{tink}},
 		{Dir: "backup/sqlsource", Own: []string{"backup"}, Outside: []string{"github.com/jackc/pgx/v5", "github.com/go-sql-driver/mysql", "github.com/glebarez/go-sqlite"}},
 		{Dir: "examples/crm", Own: []string{"masking", "privacy", "rbac", "audit", "backup", "internal/durable"}, Outside: []string{""}},
