@@ -65,7 +65,7 @@ func manyChunks(t testing.TB, db testdb.DB, rows int) {
 	}
 }
 
-func TestRunCrashesAtEveryStoreOperation(t *testing.T) {
+func TestCrashAtEveryStoreOperation(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3500)
 	source, kek := sourceOf(t, db), backuptest.NewKEK(t)
@@ -108,7 +108,7 @@ func crashedRun(t *testing.T, store backup.Store, kek tink.AEADWithContext, sour
 	return err
 }
 
-func TestRerunUsesTheChunksOfAKilledRun(t *testing.T) {
+func TestCrashedRunsChunksAreUsed(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 9000)
 	store, kek := backup.NewMemory(), backuptest.NewKEK(t)
@@ -146,7 +146,7 @@ func TestRerunUsesTheChunksOfAKilledRun(t *testing.T) {
 	}
 }
 
-func TestPutThatFailsButPersisted(t *testing.T) {
+func TestCrashOfAPutThatPersisted(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	exec(t, poolOf(t, db), "CREATE TABLE a (id INTEGER PRIMARY KEY)", "INSERT INTO a VALUES (1)")
 	for _, prefix := range []string{"keys/a", "keys/b", "datakey/", "chunk/", "manifest/"} {
@@ -172,7 +172,7 @@ func TestPutThatFailsButPersisted(t *testing.T) {
 	}
 }
 
-func TestPruneCrashesAtEveryStoreOperation(t *testing.T) {
+func TestCrashAtEveryStoreOperationOfAPrune(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3000)
 	kek, origin := backuptest.NewKEK(t), backup.NewMemory()
@@ -276,11 +276,16 @@ func runChild(spec string) error {
 	if err != nil {
 		return err
 	}
-	if c.Do == "prune" {
+	switch c.Do {
+	case "prune":
 		_, err = r.Prune(ctx, backup.PruneOptions{Keep: 2})
-	} else if c.Do == "restore" {
+	case "restore":
 		_, err = r.Restore(ctx, backup.Newest, database, backup.RestoreOptions{})
-	} else {
+	case "runs":
+		for n := 0; err == nil; n++ {
+			_, err = r.Run(ctx, backup.RunOptions{Kind: []backup.Kind{backup.Incremental, backup.Incremental, backup.Differential, backup.Full}[n%4], Scrub: 3})
+		}
+	default:
 		_, err = r.Run(ctx, backup.RunOptions{})
 	}
 	return err
@@ -324,7 +329,7 @@ func spawn(t *testing.T, c child) (killed bool) {
 	return false
 }
 
-func TestProcessKilledDuringRun(t *testing.T) {
+func TestCrashOfTheProcessDuringRun(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		manyChunks(t, db, 4000)
 		kek, cleartext := sharedKEK(t)
@@ -352,7 +357,7 @@ func TestProcessKilledDuringRun(t *testing.T) {
 	})
 }
 
-func TestProcessKilledDuringRestore(t *testing.T) {
+func TestCrashOfTheProcessDuringRestore(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		manyChunks(t, db, 6000)
 		kek, cleartext := sharedKEK(t)

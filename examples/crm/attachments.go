@@ -13,9 +13,7 @@ import (
 // largestFile is in bytes; the pages accept no more.
 const largestFile = 10 << 20
 
-// openFiles opens the folder of the customers' files. Backups do not have them
-// yet: a restored database knows its files, and finds them when the folder is
-// copied too.
+// openFiles opens the folder of the customers' files.
 func (a *app) openFiles(ctx context.Context) (err error) {
 	if a.store, err = attach.OpenDir(ctx, a.folder.files()); err != nil {
 		return err

@@ -26,6 +26,7 @@ import (
 //	anchors/             signed checkpoints of the log, outside the database
 //	backups/data/        snapshots of everything but the customers' keys
 //	backups/erasures     the erasure ledger, see ledger.go
+//	backups/files/       snapshots of files/
 //	backups/keys/        the newest snapshot of the customers' keys, and only that
 type folder string
 
@@ -37,10 +38,11 @@ func (f folder) anchors() string     { return filepath.Join(string(f), "anchors"
 func (f folder) files() string       { return filepath.Join(string(f), "files") }
 func (f folder) dataBackups() string { return filepath.Join(string(f), "backups", "data") }
 func (f folder) keyBackups() string  { return filepath.Join(string(f), "backups", "keys") }
+func (f folder) fileBackups() string { return filepath.Join(string(f), "backups", "files") }
 func (f folder) erasures() string    { return filepath.Join(string(f), "backups", "erasures") }
 func (f folder) demoMarker() string  { return filepath.Join(string(f), "demo.txt") }
 func (f folder) directories() []string {
-	return []string{"keys", "anchors", "backups/data", "backups/keys"}
+	return []string{"keys", "anchors", "backups/data", "backups/files", "backups/keys"}
 }
 
 // prepare makes the folders that are missing, for their owner only.

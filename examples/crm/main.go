@@ -68,7 +68,7 @@ func verbs() []verb {
 		{"serve", "", "serve the pages (the default)", serveFlags, serve},
 		{"import", "employees|customers|invoices FILE", "bring a CSV file in", importFlags, importFile},
 		{"audit verify", "", "check the audit log against its signatures and anchors", nil, auditVerify},
-		{"backup run", "", "take a full snapshot", nil, backupRun},
+		{"backup run", "", "take a snapshot", backupFlags, backupRun},
 		{"backup list", "", "list the snapshots", nil, backupList},
 		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},
 		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to, or -customer ID into the live database", restoreFlags, backupRestore},

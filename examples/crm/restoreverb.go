@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/confide-go/confide/backup"
+	"github.com/confide-go/confide/backup/filesource"
 	"github.com/confide-go/confide/backup/sqlsource"
 	"github.com/confide-go/confide/internal/durable"
 )
@@ -63,6 +64,9 @@ func (a *app) restore(ctx context.Context, c *command, id backup.ID, to folder) 
 	if err != nil {
 		return err
 	}
+	if err := a.restoreFiles(ctx, to); err != nil {
+		return err
+	}
 	n, err := eraseAgain(ctx, c, to)
 	if err != nil {
 		return err
@@ -92,6 +96,24 @@ func (a *app) copyFiles(to folder) error {
 		}
 	}
 	return nil
+}
+
+// restoreFiles brings the newest files, which are those of any snapshot: a file
+// is not changed, and the ones that no row refers to are swept.
+func (a *app) restoreFiles(ctx context.Context, to folder) error {
+	repository, err := a.fileBackups(ctx)
+	if err != nil {
+		return err
+	}
+	target, err := filesource.New(filesource.Config{Dir: to.files()})
+	if err != nil {
+		return err
+	}
+	_, err = repository.Restore(ctx, backup.Newest, target, backup.RestoreOptions{})
+	if errors.Is(err, backup.ErrNoSnapshot) {
+		return nil // of a time before files were backed up
+	}
+	return err
 }
 
 // restoreDatabase brings the rows of both repositories into a new database.

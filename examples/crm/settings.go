@@ -27,6 +27,7 @@ type settings struct {
 	mapping   string // import: Heading=field,Heading=field
 	passwords string // import: file for the first passwords of new users
 
+	kind     string // backup run
 	to       string // backup restore
 	customer string
 	conflict string
@@ -76,6 +77,10 @@ func serveFlags(fs *flag.FlagSet, s *settings) {
 func importFlags(fs *flag.FlagSet, s *settings) {
 	fs.StringVar(&s.mapping, "map", "", "headings that are not found by themselves: Heading=field,Heading=field")
 	fs.StringVar(&s.passwords, "passwords", "", "write first passwords of new users to this new file")
+}
+
+func backupFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.kind, "kind", "full", "full, differential (shares with the last full one) or incremental (with the last one)")
 }
 
 func restoreFlags(fs *flag.FlagSet, s *settings) {
