@@ -23,9 +23,13 @@
 //
 // # What you must supply
 //
-// A Source (package sqlsource), a Store (package dirstore, or five methods of
-// yours checked by backuptest.RunStore), a key encryption key that you keep
-// somewhere else than the store, and a Recorder, such as an audit log.
+// A Source (package sqlsource), a Store (package dirstore; the modules sftpstore,
+// and blobstore for S3, GCS and Azure; or five methods of yours checked by
+// backuptest.RunStore), a key encryption key that you keep somewhere else than the
+// store, and a Recorder, such as an audit log.
+//
+// Around a store go packages retry, limit and quorum. Package probe tells what the
+// store really does with the credentials it is given: run it before you rely on one.
 //
 // The KEK is needed for everything: whoever loses it has no backups.
 //

@@ -71,10 +71,14 @@ func doctor(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		if len(findings) > 0 || !ok {
+		stores, err := a.checkStores(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(findings) > 0 || !ok || !stores {
 			return fmt.Errorf("%w: see above", errFound)
 		}
-		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards and log are in order, and no plaintext was found")
+		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards, log and stores are in order, and no plaintext was found")
 		return nil
 	})
 }
