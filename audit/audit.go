@@ -69,6 +69,23 @@ type Config struct {
 	// Ignore names tables the GORM plugin does not record, such as sessions.
 	// Tables whose name begins with confide_ are always ignored.
 	Ignore []string
+
+	// Diff makes events say what changed, and not only where. nil: they do not.
+	Diff *Diff
+
+	// MostRows is how many rows of one update or delete are read, locked and
+	// named; a statement that changes more becomes one event with their number
+	// and a fingerprint of its conditions. 0 is 1000.
+	MostRows int
+
+	// Raw says what becomes of SQL text that writes to recorded tables, RawReasons
+	// which reasons of AllowRaw let it pass.
+	Raw        RawMode
+	RawReasons []string
+
+	// Triggers makes the plugin mark its statements, so that triggers (see
+	// gormstore) can tell them from those that went past it.
+	Triggers bool
 }
 
 // A Log records events and seals them. It is safe for concurrent use, and
@@ -79,6 +96,7 @@ type Log struct {
 	macKey []byte
 	oldMAC [][]byte // of Config.Keys that have a Signer
 	macs   sync.Pool
+	rules  sync.Map // *schema.Schema to *rules
 	queue  *queue
 	sights sights
 
@@ -101,6 +119,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	if cfg.BlockFor <= 0 {
 		cfg.BlockFor = time.Second
+	}
+	if cfg.MostRows <= 0 {
+		cfg.MostRows = 1000
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -140,6 +161,8 @@ func (c *Config) check() error {
 		return missing("Anchor", "use fileanchor.Open, or Unanchored to go without on purpose")
 	case c.Signer.Name() != c.Verifier.Name() || c.Signer.KeyHash() != c.Verifier.KeyHash():
 		return fmt.Errorf("%w: Config.Verifier does not belong to Config.Signer; both must come from one GenerateKey", ErrInvalid)
+	case c.Diff != nil && !keepsSecrets(c.Store):
+		return fmt.Errorf("%w: Config.Diff needs a Store that is a SecretStore, to keep the secrets of commitments", ErrInvalid)
 	}
 	if err := c.allKeys().check(); err != nil {
 		return err

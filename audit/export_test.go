@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/hex"
 	"log/slog"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -75,6 +76,25 @@ func ChangesEvent() Event {
 		{Row: 1, Field: "phone", Before: Value{State: Masked, Text: "138****8000"}, After: Value{State: Plain, Text: "回"}},
 	}
 	return e
+}
+
+// WritesIn tells what SQL text would change.
+func WritesIn(l *Log, text, engine string) (verb string, tables []string) {
+	w, _ := l.writesIn(text, engine)
+	return w.verb, w.tables
+}
+
+// Hides tells why a statement behind this text would not be one: it ends inside
+// a comment that runs to the end of its line. "" is: it would be one.
+func Hides(text, engine string) string {
+	if _, clear := tokenize(text, engine); !clear {
+		return ""
+	}
+	line := text[strings.LastIndexByte(text, '\n')+1:]
+	if strings.Contains(line, "--") || strings.Contains(line, "#") {
+		return "a comment"
+	}
+	return ""
 }
 
 // IndexOf derives the index of an entry.

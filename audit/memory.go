@@ -14,6 +14,7 @@ import (
 var (
 	_ NodeStore    = (*Memory)(nil)
 	_ OnceEnqueuer = (*Memory)(nil)
+	_ SecretStore  = (*Memory)(nil)
 )
 
 // Memory is a Store for tests and for checking exports. It cannot join a
@@ -28,6 +29,7 @@ type Memory struct {
 	entries   map[string][]Stored
 	events    map[string]bool
 	nodes     map[string]map[[2]int64][]byte // log; level and index
+	secrets   []Secret
 }
 
 // NewMemory returns an empty store.
@@ -294,4 +296,40 @@ func (m *Memory) Prune(ctx context.Context, log string, through int64) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// Keep implements SecretStore.
+func (m *Memory) Keep(ctx context.Context, secrets []Secret) error {
+	if err := refuseTx(ctx); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.secrets = append(m.secrets, secrets...)
+	return nil
+}
+
+// Secrets implements SecretStore.
+func (m *Memory) Secrets(ctx context.Context, log string, event []byte) ([]Secret, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []Secret
+	for _, s := range m.secrets {
+		if s.Log == log && bytes.Equal(s.Event, event) {
+			list = append(list, s)
+		}
+	}
+	return list, ctx.Err()
+}
+
+// Destroy implements SecretStore.
+func (m *Memory) Destroy(ctx context.Context, log, subject string) (int64, error) {
+	if err := refuseTx(ctx); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := len(m.secrets)
+	m.secrets = slices.DeleteFunc(m.secrets, func(s Secret) bool { return s.Log == log && s.Subject == subject })
+	return int64(before - len(m.secrets)), nil
 }

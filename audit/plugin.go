@@ -1,6 +1,10 @@
 package audit
 
 import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -20,141 +24,323 @@ func (l *Log) Name() string { return "confide:audit" }
 
 // Initialize implements gorm.Plugin: db.Use(log) records every create, update
 // and delete that goes through GORM's callbacks, in the transaction of the
-// statement, with the same connection.
+// statement, with the same connection, and looks at SQL text (Config.Raw).
 func (l *Log) Initialize(db *gorm.DB) error {
 	if db.SkipDefaultTransaction {
 		return fmt.Errorf("%w: gorm.Config.SkipDefaultTransaction is set, so a write and its event could not be one; unset it", ErrInvalid)
 	}
-	captureSet(db)
-	create, update, remove := db.Callback().Create(), db.Callback().Update(), db.Callback().Delete()
-	for _, err := range []error{
-		create.After("gorm:begin_transaction").Before("gorm:create").Register("confide:audit:create_guard", l.guard),
-		update.After("gorm:begin_transaction").Before("gorm:update").Register("confide:audit:update_guard", l.guard),
-		remove.After("gorm:begin_transaction").Before("gorm:delete").Register("confide:audit:delete_guard", l.guard),
-		create.After("gorm:after_create").Before("gorm:commit_or_rollback_transaction").Register("confide:audit:create", l.created),
-		update.After("gorm:after_update").Before("gorm:commit_or_rollback_transaction").Register("confide:audit:update", l.updated),
-		remove.After("gorm:after_delete").Before("gorm:commit_or_rollback_transaction").Register("confide:audit:delete", l.deleted),
-	} {
-		if err != nil {
-			return fmt.Errorf("audit: register callbacks: %w", err)
+	listen(db)
+	cb := db.Callback()
+	create, update, remove := cb.Create(), cb.Update(), cb.Delete()
+	// The watch stands directly around GORM's own callback, and inside the guard of
+	// package rbac, which must find its own on the outside.
+	place := func(get func(string) func(*gorm.DB), verb string) string {
+		if guard := "confide:rbac:" + verb; get(guard) != nil {
+			return guard
 		}
+		return "gorm:" + verb
+	}
+	return errors.Join(
+		create.Before(place(create.Get, "create")).Register("confide:audit:create_watch", l.watch("create")),
+		update.Before(place(update.Get, "update")).Register("confide:audit:update_watch", l.watch("update")),
+		remove.Before(place(remove.Get, "delete")).Register("confide:audit:delete_watch", l.watch("delete")),
+		// Recorded before what is associated, and before hooks that may change the row again.
+		create.After("gorm:create").Before("gorm:save_after_associations").Register("confide:audit:create", l.wrote),
+		update.After("gorm:update").Before("gorm:save_after_associations").Register("confide:audit:update", l.wrote),
+		remove.After("gorm:delete").Before("gorm:after_delete").Register("confide:audit:delete", l.wrote),
+		cb.Raw().Before("gorm:raw").Register("confide:audit:raw", l.beforeRaw("raw")),
+		cb.Raw().After("gorm:raw").Register("confide:audit:raw_done", l.afterRaw),
+		cb.Row().Before("gorm:row").Register("confide:audit:row", l.beforeRaw("row")),
+		cb.Query().Before("gorm:query").Register("confide:audit:query", l.beforeRaw("query")),
+	)
+}
+
+// ignores tells whether changes of a table are not recorded.
+func (l *Log) ignores(table string) bool {
+	table = bare(table)
+	return strings.HasPrefix(table, ownTables) || slices.Contains(l.cfg.Ignore, table)
+}
+
+// watch refuses a write that is not in a transaction (were the process killed
+// after it, the event would be missing) and puts the gate around the others.
+func (l *Log) watch(verb string) func(*gorm.DB) {
+	return func(db *gorm.DB) {
+		stmt := db.Statement
+		if db.Error != nil || db.DryRun {
+			return
+		}
+		if stmt.SQL.Len() > 0 { // db.Raw("UPDATE …").Updates(x) runs the text
+			l.beforeRaw("query")(db)
+			return
+		}
+		table := tableOf(stmt)
+		if l.ignores(table) {
+			return
+		}
+		if !isTx(stmt.ConnPool) {
+			_ = db.AddError(fmt.Errorf("%w: a write to %s without a transaction cannot be recorded with it; do not use SkipDefaultTransaction, or wrap it in db.Transaction", ErrInvalid, table))
+			return
+		}
+		p, err := l.planFor(stmt, table)
+		if err != nil {
+			_ = db.AddError(err)
+			return
+		}
+		inner := stmt.ConnPool
+		if outer := watchOf(inner); outer != nil {
+			inner = outer.inner // a statement of a hook
+		}
+		w := &watch{l: l, stmt: stmt, inner: inner, verb: verb, plan: p, ctx: stmt.Context}
+		w.conflicts()
+		stmt.Settings.Store(watchKey{}, w)
+		stmt.ConnPool = w.gated()
+	}
+}
+
+// wrote records what the statement under watch has done.
+func (l *Log) wrote(db *gorm.DB) {
+	w := watchOfStatement(db.Statement)
+	if w == nil {
+		return
+	}
+	db.Statement.Settings.Delete(watchKey{})
+	w.release()
+	if w.unmark != nil {
+		_ = db.AddError(w.unmark(nil))
+	}
+	if db.Error != nil || db.RowsAffected == 0 {
+		return
+	}
+	verb := w.verb
+	if w.upserts {
+		verb = "upsert"
+	}
+	action := resourceOf(db) + "." + verb
+	if err := w.record(db, action); err != nil {
+		_ = db.AddError(fmt.Errorf("audit: %s was not recorded and is rolled back: %w", action, err))
+	}
+}
+
+// conflicts notes what an insert does about rows in its way: MySQL's dialect
+// rewrites the clause.
+func (w *watch) conflicts() {
+	on, ok := w.stmt.Clauses["ON CONFLICT"].Expression.(clause.OnConflict)
+	if !ok || w.verb != "create" {
+		return
+	}
+	w.upserts = !on.DoNothing
+	for _, a := range on.DoUpdates {
+		w.updates = append(w.updates, a.Column.Name)
+	}
+}
+
+// record writes the events of a statement, in parts that fit into one.
+func (w *watch) record(db *gorm.DB, action string) error {
+	e := Event{Action: action, Resource: resourceOf(db), Result: "ok", Fields: w.fields()}
+	if w.verb == "delete" && len(w.set) > 0 {
+		e.Attrs = append(e.Attrs, slog.Bool("soft", true))
+	}
+	rows, exact, err := w.rowsOf(db.Statement)
+	if err != nil {
+		return err
+	}
+	if exact && len(rows) == 0 {
+		return nil // it left every value as it was
+	}
+	if !exact && int64(len(rows)) != db.RowsAffected {
+		e.Attrs = append(e.Attrs, slog.Int64("count", db.RowsAffected))
+	}
+	if len(rows) == 0 && w.from > 0 {
+		e.Attrs = append(e.Attrs, slog.String("where", w.predicate()))
+	}
+	rows = inOrder(rows)
+	for first := true; first || len(rows) > 0; first = false {
+		n := fitting(rows)
+		if err := w.l.writeRows(db, e, rows[:n], w.bulkChanges(rows, exact)); err != nil {
+			return err
+		}
+		rows = rows[n:]
 	}
 	return nil
 }
 
-func (l *Log) covers(db *gorm.DB) bool {
-	table := db.Statement.Table
-	return !db.DryRun && !strings.HasPrefix(table, ownTables) && !slices.Contains(l.cfg.Ignore, table)
+// inOrder sorts rows, one order for all, so that two batches cannot dead-lock on
+// their revisions. A row that is there twice (one moved to the key another left) is
+// named once.
+func inOrder(rows []changedRow) []changedRow {
+	slices.SortFunc(rows, func(a, b changedRow) int {
+		return cmp.Or(cmp.Compare(a.id, b.id), len(b.fields)-len(a.fields))
+	})
+	return slices.CompactFunc(rows, func(a, b changedRow) bool { return a.id == b.id })
 }
 
-// guard refuses a write that is not in a transaction: were the process killed
-// after it, the event would be missing.
-func (l *Log) guard(db *gorm.DB) {
-	if db.Error == nil && l.covers(db) && !isTx(db.Statement.ConnPool) {
-		_ = db.AddError(fmt.Errorf("%w: a write to %s without a transaction cannot be recorded with it; do not use SkipDefaultTransaction, or wrap it in db.Transaction", ErrInvalid, db.Statement.Table))
+// rowsOf lists the rows the statement changed. exact is false if other conditions
+// may have spared some of them, or if none are known.
+func (w *watch) rowsOf(stmt *gorm.Statement) (rows []changedRow, exact bool, err error) {
+	if w.plan.rules != nil && (w.before != nil || w.verb == "create" && w.insertsAll()) {
+		rows, err = w.changed()
+		return rows, true, err
 	}
+	var ids []string
+	switch {
+	case w.verb == "create":
+		ids = createdRows(stmt)
+	case w.before != nil:
+		for id := range w.before.rows {
+			ids = append(ids, id)
+		}
+	case !w.many:
+		ids = whereRows(stmt)
+	}
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		rows = append(rows, changedRow{id: clean(id, maxID)})
+	}
+	return rows, false, nil
 }
 
-// setKey is where captureSet leaves the columns of a SET clause.
-type setKey struct{}
+// insertsAll tells whether the key of every inserted row is known.
+func (w *watch) insertsAll() bool {
+	return len(insertedKeys(w.stmt)) > 0
+}
 
-// captureSet listens to the building of SET clauses: GORM throws them away
-// before an after-callback could read which columns were written.
-func captureSet(db *gorm.DB) {
-	next := db.ClauseBuilders["SET"]
-	db.ClauseBuilders["SET"] = func(c clause.Clause, b clause.Builder) {
-		if set, ok := c.Expression.(clause.Set); ok {
-			if stmt, ok := b.(*gorm.Statement); ok {
-				columns := make([]string, len(set))
-				for i, a := range set {
-					columns[i] = a.Column.Name
-				}
-				stmt.Settings.Store(setKey{}, columns)
+// predicate is the fingerprint of the statement's conditions.
+func (w *watch) predicate() string {
+	text := w.stmt.SQL.String()
+	end := w.end
+	if end == 0 {
+		end = len(text)
+	}
+	return fingerprint(text[min(w.from, end):end], w.stmt.Dialector.Name())
+}
+
+const (
+	eventBudget = 40 << 10 // of rows and changes, so that the rest fits below maxEvent
+	changeSize  = 4 + 4 + 2*(1+32)
+)
+
+// fitting returns how many of the rows one event takes.
+func fitting(rows []changedRow) int {
+	size := 0
+	for n, r := range rows {
+		size += 12 + len(r.id)
+		for _, c := range r.fields {
+			size += changeSize
+			if c.rule.form != Committed {
+				size += 2*4 + min(len(c.before.text), maxPlain) + min(len(c.after.text), maxPlain)
 			}
 		}
-		if next != nil {
-			next(c, b)
-			return
-		}
-		c.Build(b)
-	}
-}
-
-func (l *Log) created(db *gorm.DB) {
-	if !l.happened(db) {
-		return
-	}
-	verb := "create"
-	if c, ok := db.Statement.Clauses["ON CONFLICT"]; ok {
-		if on, ok := c.Expression.(clause.OnConflict); ok && !on.DoNothing {
-			verb = "upsert"
+		if n == maxRows || n > 0 && size > eventBudget {
+			return n
 		}
 	}
-	var fields []string
-	if values, ok := db.Statement.Clauses["VALUES"].Expression.(clause.Values); ok {
-		for _, c := range values.Columns {
-			fields = append(fields, c.Name)
+	return len(rows)
+}
+
+// bulkChanges are the values a statement gave to rows that nobody counted one by one.
+func (w *watch) bulkChanges(rows []changedRow, exact bool) []fieldChange {
+	if exact || len(rows) > 0 || w.plan.rules == nil {
+		return nil
+	}
+	var list []fieldChange
+	for _, a := range w.set {
+		c := fieldChange{a.Column.Name, w.plan.rules.of(a.Column.Name), sideText{state: Unknown}, sideText{state: Unknown}}
+		if a.Value == nil || bindable(a.Value) {
+			if text, null, err := valueText(a.Value); err == nil {
+				c.after = sideText{Plain, text}
+				if null {
+					c.after = sideText{state: Null}
+				}
+			}
+		}
+		if c.rule.form != Absent {
+			list = append(list, c)
 		}
 	}
-	l.wrote(db, verb, fields, createdRows(db.Statement), nil)
+	return list
 }
 
-func (l *Log) updated(db *gorm.DB) {
-	if l.happened(db) {
-		l.wrote(db, "update", capturedSet(db), whereRows(db.Statement), nil)
+// writeRows records one event: the rows get their revisions, the commitments
+// their secrets, all in the transaction of the statement.
+func (l *Log) writeRows(db *gorm.DB, e Event, rows []changedRow, bulk []fieldChange) error {
+	ctx := withPool(db.Statement.Context, poolOf(db.Statement))
+	e.Actor, e.Purpose = l.actor(ctx), cmp.Or(e.Purpose, SourceOf(ctx).Purpose)
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
 	}
-}
-
-func (l *Log) deleted(db *gorm.DB) {
-	if !l.happened(db) {
-		return
-	}
-	var attrs []slog.Attr
-	fields := capturedSet(db)
-	if len(fields) > 0 {
-		attrs = append(attrs, slog.Bool("soft", true))
-	}
-	l.wrote(db, "delete", fields, whereRows(db.Statement), attrs)
-}
-
-func (l *Log) happened(db *gorm.DB) bool {
-	return db.Error == nil && db.RowsAffected != 0 && l.covers(db)
-}
-
-func capturedSet(db *gorm.DB) []string {
-	v, _ := db.Statement.Settings.LoadAndDelete(setKey{})
-	columns, _ := v.([]string)
-	return columns
-}
-
-// wrote records what a statement did, in parts of at most maxRows rows.
-func (l *Log) wrote(db *gorm.DB, verb string, fields, rows []string, attrs []slog.Attr) {
-	resource := resourceOf(db)
-	slices.Sort(fields)
-	fields = slices.Compact(fields)
-	if int64(len(rows)) != db.RowsAffected {
-		attrs = append(attrs, slog.Int64("count", db.RowsAffected))
-	}
-	for first := true; first || len(rows) > 0; first = false {
-		n := min(len(rows), maxRows)
-		e := Event{Action: resource + "." + verb, Resource: resource, Result: "ok", Fields: fields, Attrs: attrs}
-		if err := l.write(db, e, rows[:n]); err != nil {
-			_ = db.AddError(fmt.Errorf("audit: %s was not recorded and is rolled back: %w", e.Action, err))
-			return
-		}
-		rows = rows[n:]
-	}
-}
-
-func (l *Log) write(db *gorm.DB, e Event, rows []string) error {
-	ctx := withPool(db.Statement.Context, db.Statement.ConnPool)
-	e.Actor, e.Purpose = l.actor(ctx), SourceOf(ctx).Purpose
-	if err := l.revise(ctx, &e, rows); err != nil {
+	if err := l.revise(ctx, &e, ids); err != nil {
 		return err
 	}
-	p, err := l.encode(&e)
+	tenant, err := tenantOf(e.Actor)
 	if err != nil {
 		return err
 	}
+	var secrets []Secret
+	add := func(row int, id, subject string, fields []fieldChange) error {
+		key, err := newSecret()
+		if err != nil {
+			return err
+		}
+		used := false
+		for _, f := range fields {
+			c := Change{Row: row, Field: f.column,
+				Before: formed(f.before, f.rule, key, e.Resource, id, f.column, false),
+				After:  formed(f.after, f.rule, key, e.Resource, id, f.column, true)}
+			used = used || c.Before.State == Committed || c.After.State == Committed
+			e.Changes = append(e.Changes, c)
+		}
+		if used {
+			secrets = append(secrets, Secret{Log: tenant, Subject: subject, Row: row, Key: key})
+		}
+		return nil
+	}
+	for i, r := range rows {
+		if err := add(i, r.id, r.subject, r.fields); err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 && len(bulk) > 0 {
+		if err := add(AllRows, "", clean(e.Resource+":", maxID), bulk); err != nil {
+			return err
+		}
+	}
+	return l.store(ctx, &e, secrets)
+}
+
+// store completes an event and puts it, with its secrets, where the sealer finds it.
+func (l *Log) store(ctx context.Context, e *Event, secrets []Secret) error {
+	p, err := l.encode(e)
+	if err != nil {
+		return err
+	}
+	if len(secrets) > 0 {
+		keeper, err := l.secretStore()
+		if err != nil {
+			return err
+		}
+		for i := range secrets {
+			secrets[i].Event = p.Event
+		}
+		if err := keeper.Keep(ctx, secrets); err != nil {
+			return err
+		}
+	}
 	return l.cfg.Store.Enqueue(ctx, []Pending{p})
+}
+
+// poolOf is the statement's connection, without what other statements put around it.
+func poolOf(stmt *gorm.Statement) gorm.ConnPool {
+	if w := watchOf(stmt.ConnPool); w != nil {
+		return w.inner
+	}
+	return stmt.ConnPool
+}
+
+// write records an event without rows in the transaction of the statement.
+func (l *Log) write(db *gorm.DB, e Event) error { return l.writeRows(db, e, nil, nil) }
+
+// Marker is what statements of this log carry for the triggers to see.
+func (l *Log) Marker() string {
+	return hex.EncodeToString(l.mac([]byte("confide audit trigger marker v1"))[:8])
 }

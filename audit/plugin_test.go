@@ -101,17 +101,26 @@ func TestPlugin(t *testing.T) {
 		}, nil},
 		{"update without a key", func(tx *gorm.DB) error {
 			return tx.Model(&customer{}).Where("name = ?", "").Update("owner", "secret").Error
-		}, []string{"customer.update [] (owner) count=2"}},
+		}, []string{"customer.update [old@2 older@2] (owner)"}},
 		{"update with alternatives", func(tx *gorm.DB) error {
 			return tx.Model(&customer{}).Where("id = ?", "old").Or("name = ?", "").Update("owner", "secret").Error
-		}, []string{"customer.update [] (owner) count=2"}},
+		}, []string{"customer.update [old@2 older@2] (owner)"}},
+		{"update a composite key", func(tx *gorm.DB) error {
+			if err := tx.Create(&[]orderLine{{Order: 7, Line: 2}, {Order: 7, Line: 3}}).Error; err != nil {
+				return err
+			}
+			return tx.Model(&orderLine{}).Where("order_no = ?", 7).Update("text", "secret").Error
+		}, []string{"order_line.create [7,2@1 7,3@1] (line_no order_no text)", "order_line.update [7,2@2 7,3@2] (text)"}},
 		{"update of nobody", func(tx *gorm.DB) error { return tx.Model(&customer{ID: "none"}).Update("owner", "secret").Error }, nil},
 		{"save", func(tx *gorm.DB) error { return tx.Save(&customer{ID: "old", Name: "secret"}).Error }, []string{"customer.update [old@2] (deleted_at name owner phone)"}},
 		{"soft delete", func(tx *gorm.DB) error { return tx.Delete(&customer{ID: "old"}).Error }, []string{"customer.delete [old@2] (deleted_at) soft=true"}},
 		{"soft delete by slice", func(tx *gorm.DB) error { return tx.Delete(&[]customer{{ID: "old"}, {ID: "older"}}).Error },
 			[]string{"customer.delete [old@2 older@2] (deleted_at) soft=true"}},
 		{"delete", func(tx *gorm.DB) error { return tx.Unscoped().Delete(&customer{}, "id = ?", "old").Error }, []string{"customer.delete [old@2] ()"}},
-		{"delete by condition", func(tx *gorm.DB) error { return tx.Unscoped().Where("name = ?", "").Delete(&customer{}).Error }, []string{"customer.delete [] () count=2"}},
+		{"delete by condition", func(tx *gorm.DB) error { return tx.Unscoped().Where("name = ?", "").Delete(&customer{}).Error }, []string{"customer.delete [old@2 older@2] ()"}},
+		{"an alias does not hide a table", func(tx *gorm.DB) error {
+			return tx.Table("customers AS sessions").Where("sessions.id = ?", "none").Update("owner", "secret").Error
+		}, nil},
 		{"own table", func(tx *gorm.DB) error { return tx.Create(&confideThing{ID: "1"}).Error }, nil},
 		{"ignored table", func(tx *gorm.DB) error { return tx.Create(&session{ID: "1"}).Error }, nil},
 		{"dry run", func(tx *gorm.DB) error {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func (l *Log) Run(ctx context.Context) error {
 				l.cfg.Logger.ErrorContext(ctx, "audit: repeated readings are not recorded", "error", err)
 			}
 		}
-		_, err := l.Seal(ctx)
+		err := l.pass(ctx)
 		switch {
 		case err == nil:
 			reported = ""
@@ -47,6 +48,15 @@ func (l *Log) lastPass(ctx context.Context) error {
 	if err := l.Flush(ctx); err != nil {
 		return err
 	}
+	return l.pass(ctx)
+}
+
+// pass collects what triggers saw, and seals.
+func (l *Log) pass(ctx context.Context) error {
+	var collected error
+	if l.cfg.Triggers {
+		_, collected = l.CollectOutside(ctx)
+	}
 	_, err := l.Seal(ctx)
-	return err
+	return errors.Join(collected, err)
 }

@@ -67,6 +67,23 @@ var tables = []struct {
 		row_id   {key} NOT NULL,
 		rev      bigint NOT NULL,
 		PRIMARY KEY (log_id, resource, row_id)`, nil},
+	{"confide_audit_secrets", `
+		log_id  {name} NOT NULL,
+		event   {bytes16} NOT NULL,
+		row_no  bigint NOT NULL,
+		subject {key} NOT NULL,
+		secret  {bytes32} NOT NULL,
+		PRIMARY KEY (log_id, event, row_no)`, []index{
+		{false, "confide_audit_secrets_subject", "log_id, subject"},
+	}},
+	{"confide_audit_outside", `
+		id     {serial},
+		tbl    {key} NOT NULL,
+		verb   {name} NOT NULL,
+		row_id {key} NOT NULL,
+		at     bigint NOT NULL`, nil},
+	{"confide_audit_marker", `
+		marker {name} NOT NULL PRIMARY KEY`, nil},
 }
 
 type index struct {
