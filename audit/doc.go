@@ -24,7 +24,8 @@
 // rollback, Seen a page of rows that was shown (the plugin Reads does it for
 // whole tables), Events asks and Verify checks. Package httpaudit puts address,
 // request id and channel into the context and records refused requests; package
-// slogaudit turns marked log lines into events.
+// slogaudit turns marked log lines into events. Package extract writes events as CSV,
+// for a SIEM (OCSF), and with proofs.
 //
 // # What you must supply
 //

@@ -58,11 +58,16 @@ func (l *Log) openQueue() (*queue, error) {
 	if once == nil {
 		return nil, fmt.Errorf("%w: Config.Spill needs a Store that has EnqueueOnce, as gormstore has; without, events would be written twice", ErrInvalid)
 	}
-	key, err := hkdf.Expand(sha256.New, l.macKey, "confide audit spill key v1", sha256.Size)
-	if err != nil {
-		return nil, fmt.Errorf("audit: spill key: %w", err)
+	var keys [][]byte
+	for _, mac := range append([][]byte{l.macKey}, l.oldMAC...) {
+		key, err := hkdf.Expand(sha256.New, mac, "confide audit spill key v1", sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("audit: spill key: %w", err)
+		}
+		keys = append(keys, key)
 	}
-	if q.spill, err = spill.Open(l.cfg.Spill, key, l.cfg.SpillLimit); err != nil {
+	var err error
+	if q.spill, err = spill.Open(l.cfg.Spill, keys, l.cfg.SpillLimit); err != nil {
 		return nil, fmt.Errorf("audit: open the spill directory: %w", err)
 	}
 	q.lost.dir = q.spill

@@ -34,6 +34,7 @@ type settings struct {
 	rpo, rto time.Duration       // backup drill
 	keep     backup.PruneOptions // backup prune
 	accept   uint64
+	format   string // audit export
 
 	logs     string // doctor: log files to look for plaintext in, FILE,FILE
 	canaries string // doctor: file of texts that must not be anywhere in the clear
@@ -105,6 +106,10 @@ func pruneFlags(fs *flag.FlagSet, s *settings) {
 	}
 	fs.DurationVar(&s.keep.Grace, "grace", 0, "how long the objects of removed snapshots stay, e.g. 24h")
 	fs.Uint64Var(&s.accept, "accept", 0, "the changes up to this snapshot are right, though they look like an attack")
+}
+
+func auditExportFlags(fs *flag.FlagSet, s *settings) {
+	fs.StringVar(&s.format, "format", "csv", "csv, ocsf or jsonl")
 }
 
 func doctorFlags(fs *flag.FlagSet, s *settings) {

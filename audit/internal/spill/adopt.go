@@ -73,7 +73,7 @@ func (d *Dir) adopt(s *session, l Legacy) error {
 			return fmt.Errorf("spill: remove %s: %w", filepath.Base(path), cause(err))
 		}
 	}
-	ledger, ok := s.load(d.key)
+	ledger, ok := s.load(d.keys)
 	if !ok {
 		return l.Report(id, Fault{filepath.Base(s.path), 0, "its ledger is not what was written, or was written with another key"})
 	}

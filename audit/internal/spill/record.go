@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -66,7 +67,7 @@ type Fault struct {
 // readSegment hands the records of a segment to f in order. A last record that
 // is not whole was never acknowledged and is left out silently; everything else
 // that cannot be read is a Fault.
-func readSegment(r io.Reader, name string, key []byte, want place, f func([]byte) error) (*Fault, error) {
+func readSegment(r io.Reader, name string, keys [][]byte, want place, f func([]byte) error) (*Fault, error) {
 	in := bufio.NewReader(r)
 	header := make([]byte, headerLen)
 	n, err := io.ReadFull(in, header)
@@ -85,10 +86,10 @@ func readSegment(r io.Reader, name string, key []byte, want place, f func([]byte
 	case !bytes.Equal(header, appendHeader(nil, want)):
 		return &Fault{name, 1, "it belongs to another session"}, nil
 	}
-	return readRecords(in, name, key, want, f)
+	return readRecords(in, name, keys, want, f)
 }
 
-func readRecords(in *bufio.Reader, name string, key []byte, at place, f func([]byte) error) (*Fault, error) {
+func readRecords(in *bufio.Reader, name string, keys [][]byte, at place, f func([]byte) error) (*Fault, error) {
 	var fault *Fault
 	bad := func(why string) {
 		if fault == nil {
@@ -106,7 +107,7 @@ func readRecords(in *bufio.Reader, name string, key []byte, at place, f func([]b
 			return fault, nil
 		case err != nil:
 			return nil, fmt.Errorf("spill: read %s: %w", name, err)
-		case !hmac.Equal(sum, at.mac(key, data)):
+		case !slices.ContainsFunc(keys, func(key []byte) bool { return hmac.Equal(sum, at.mac(key, data)) }):
 			bad("a record is not what was written, or was written with another key")
 			continue
 		}

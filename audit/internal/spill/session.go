@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/confide-go/confide/internal/durable"
@@ -123,7 +124,7 @@ func (s *session) slot(key, ledger []byte) []byte {
 }
 
 // load returns the newest ledger that is whole, false if none is.
-func (s *session) load(key []byte) ([]byte, bool) {
+func (s *session) load(keys [][]byte) ([]byte, bool) {
 	var newest []byte
 	found := false
 	for i := range int64(2) {
@@ -137,7 +138,7 @@ func (s *session) load(key []byte) ([]byte, bool) {
 			continue
 		}
 		end := slotHeader + n
-		if hmac.Equal(b[end:end+macLen], s.slotMAC(key, b[:end])) {
+		if slices.ContainsFunc(keys, func(key []byte) bool { return hmac.Equal(b[end:end+macLen], s.slotMAC(key, b[:end])) }) {
 			newest, found, s.turn = b[slotHeader:end], true, turn
 		}
 	}

@@ -30,6 +30,7 @@ var ErrFull = errors.New("spill: the directory is full")
 type Dir struct {
 	path  string
 	key   []byte
+	keys  [][]byte
 	limit int64
 	id    [sessionLen]byte
 
@@ -62,20 +63,21 @@ type batch struct {
 	err     error
 }
 
-// Open makes the directory if it is missing and begins a session in it. The key
-// authenticates every record; a limit of 0 is DefaultLimit.
-func Open(path string, key []byte, limit int64) (*Dir, error) {
+// Open makes the directory if it is missing and begins a session in it. The first
+// key authenticates every record; the others are those of earlier sessions, which are
+// still read. A limit of 0 is DefaultLimit.
+func Open(path string, keys [][]byte, limit int64) (*Dir, error) {
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
 	if err := durable.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	s, err := newSession(path, key)
+	s, err := newSession(path, keys[0])
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{path: path, key: key, limit: limit, id: s.id, session: s}, nil
+	return &Dir{path: path, key: keys[0], keys: keys, limit: limit, id: s.id, session: s}, nil
 }
 
 // Append returns when the records are on stable storage. They count as flying:
@@ -274,7 +276,7 @@ func (d *Dir) hand(path string, at place, store func([][]byte) error, report fun
 	}
 	defer f.Close()
 	var group [][]byte
-	fault, err := readSegment(f, filepath.Base(path), d.key, at, func(data []byte) error {
+	fault, err := readSegment(f, filepath.Base(path), d.keys, at, func(data []byte) error {
 		group = append(group, data)
 		if len(group) < replayBatch {
 			return nil

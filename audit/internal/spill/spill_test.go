@@ -17,11 +17,14 @@ import (
 	"github.com/confide-go/confide/audit/internal/spill"
 )
 
-var key = bytes.Repeat([]byte{7}, 32)
+var (
+	key    = bytes.Repeat([]byte{7}, 32)
+	newKey = bytes.Repeat([]byte{8}, 32)
+)
 
 func open(t testing.TB, dir string, limit int64) *spill.Dir {
 	t.Helper()
-	d, err := spill.Open(dir, key, limit)
+	d, err := spill.Open(dir, [][]byte{key}, limit)
 	require.NoError(t, err)
 	return d
 }
@@ -139,7 +142,7 @@ func TestManyProcessesTakeEachDeadOneOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			d, err := spill.Open(dir, key, 0)
+			d, err := spill.Open(dir, [][]byte{key}, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -250,7 +253,7 @@ func TestRefusals(t *testing.T) {
 	require.ErrorContains(t, d.SaveLedger(nil), "is closed")
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	_, err = spill.Open(file, key, 0)
+	_, err = spill.Open(file, [][]byte{key}, 0)
 	require.Error(t, err)
 }
 
@@ -328,7 +331,7 @@ func TestTheLedgerSurvivesATornWrite(t *testing.T) {
 
 func TestAnotherKeyReadsNothingAndRemovesNothingSilently(t *testing.T) {
 	dir, _, _ := dead(t)
-	other, err := spill.Open(dir, bytes.Repeat([]byte{8}, 32), 0)
+	other, err := spill.Open(dir, [][]byte{newKey}, 0)
 	require.NoError(t, err)
 	f := &found{}
 	require.NoError(t, other.Adopt(f.legacy()))
@@ -431,4 +434,13 @@ func FuzzSegment(f *testing.F) {
 		require.NoError(t, os.WriteFile(segment, b, 0o600))
 		require.Empty(t, adopt(t, dir).records, "records of another session came out")
 	})
+}
+
+func TestAfterARotationOlderSessionsAreStillRead(t *testing.T) {
+	dir, _, _ := dead(t)
+	d, err := spill.Open(dir, [][]byte{newKey, key}, 0)
+	require.NoError(t, err)
+	f := &found{}
+	require.NoError(t, d.Adopt(f.legacy()))
+	require.Equal(t, &found{records: []string{"one", "two", "three"}, ledgers: []string{"ledger"}}, f)
 }
