@@ -135,3 +135,19 @@ func (l *Log) proveTree(ctx context.Context, log string, a, b Checkpoint) (Consi
 	}
 	return p, nil
 }
+
+// proveSize makes the hashes of a consistency proof from a size of the top log that
+// somebody else remembers, and whose root only they know.
+func (l *Log) proveSize(ctx context.Context, old int64, c Checkpoint) ([]tlog.Hash, error) {
+	if old < 0 || old > c.Size {
+		return nil, fmt.Errorf("%w: an anchor has a checkpoint of %d, the database offers %d: it was rolled back or replaced; run Verify", ErrTampered, old, c.Size)
+	}
+	if old == 0 {
+		return nil, nil
+	}
+	hashes, err := tlog.ProveTree(c.Size, old, newNodeReader(l.cfg.Store, topLog, c.Size, false).reader(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("audit: prove consistency from %d: %w", old, err)
+	}
+	return hashes, nil
+}

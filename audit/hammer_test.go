@@ -11,7 +11,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -177,12 +176,12 @@ func (w *worker) kill(t *testing.T) {
 }
 
 // hammerTime is how long each database is hammered: short in the ordinary run,
-// CONFIDE_AUDIT_HAMMER_SECONDS for the long one.
+// CONFIDE_HAMMER=10m for the long one.
 func hammerTime(t *testing.T) time.Duration {
-	if s := os.Getenv("CONFIDE_AUDIT_HAMMER_SECONDS"); s != "" {
-		n, err := strconv.Atoi(s)
+	if s := os.Getenv("CONFIDE_HAMMER"); s != "" {
+		d, err := time.ParseDuration(s)
 		require.NoError(t, err)
-		return time.Duration(n) * time.Second
+		return d
 	}
 	return 4 * time.Second
 }

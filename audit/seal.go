@@ -314,7 +314,9 @@ func (l *Log) anchor(ctx context.Context) error {
 		if err != nil || c.Size == l.anchored {
 			return err
 		}
-		err = l.cfg.Anchor.Put(ctx, c)
+		err = put(ctx, l.cfg.Anchor, c, func(ctx context.Context, old int64) ([]tlog.Hash, error) {
+			return l.proveSize(ctx, old, c)
+		})
 		if err == nil {
 			l.anchored = c.Size
 			return nil

@@ -34,14 +34,15 @@ type Anchor struct {
 	path string
 
 	mu     sync.Mutex
-	length int64 // of the file when last was read
-	last   checkpoint
+	length int64                 // of the file when last was read
+	last   map[string]checkpoint // the largest one of each origin
 }
 
-// checkpoint is the largest one of the file; the zero value is none.
+// The zero value of a checkpoint is none.
 type checkpoint struct {
-	size int64
-	root string
+	origin string
+	size   int64
+	root   string
 }
 
 var (
@@ -55,7 +56,7 @@ func Open(path string) (*Anchor, error) {
 	if path == "" {
 		return nil, fmt.Errorf("%w: fileanchor.Open needs a path", audit.ErrInvalid)
 	}
-	a := &Anchor{path: path}
+	a := &Anchor{path: path, last: map[string]checkpoint{}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a, a.refresh()
@@ -71,12 +72,12 @@ func (a *Anchor) Put(ctx context.Context, c audit.Checkpoint) error {
 	if err := a.refresh(); err != nil {
 		return err
 	}
-	root := base64.StdEncoding.EncodeToString(c.Root[:])
+	root, last := base64.StdEncoding.EncodeToString(c.Root[:]), a.last[c.Origin]
 	switch {
-	case c.Size == a.last.size && root == a.last.root:
+	case c.Size == last.size && root == last.root:
 		return nil
-	case c.Size <= a.last.size:
-		return fmt.Errorf("%w: %s has a checkpoint of %d, the database offers %d: it was rolled back or replaced; run Verify", audit.ErrTampered, a.path, a.last.size, c.Size)
+	case c.Size <= last.size:
+		return fmt.Errorf("%w: %s has a checkpoint of %d, the database offers %d: it was rolled back or replaced; run Verify, and declare it if a backup was restored", audit.ErrTampered, a.path, last.size, c.Size)
 	}
 	line, err := json.Marshal(string(c.Note))
 	if err != nil {
@@ -85,7 +86,7 @@ func (a *Anchor) Put(ctx context.Context, c audit.Checkpoint) error {
 	if err := durable.Append(a.path, append(line, '\n'), 0o600); err != nil {
 		return err
 	}
-	a.last = checkpoint{c.Size, root}
+	a.last[c.Origin] = checkpoint{c.Origin, c.Size, root}
 	a.length += int64(len(line) + 1)
 	return nil
 }
@@ -112,8 +113,8 @@ func (a *Anchor) refresh() error {
 		if err != nil {
 			return fmt.Errorf("%w: %s: line %d is not a checkpoint; put a copy of the file back, or name another file", audit.ErrInvalid, a.path, i+1)
 		}
-		if c.size >= a.last.size {
-			a.last = c
+		if c.size >= a.last[c.origin].size {
+			a.last[c.origin] = c
 		}
 	}
 	a.length = int64(len(whole))
@@ -148,7 +149,7 @@ func parse(note string) (c checkpoint, err error) {
 	if len(lines) < 4 {
 		return c, strconv.ErrSyntax
 	}
-	c.root = lines[2]
+	c.origin, c.root = lines[0], lines[2]
 	c.size, err = strconv.ParseInt(lines[1], 10, 64)
 	return c, err
 }

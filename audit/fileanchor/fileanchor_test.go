@@ -10,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/audit/audittest"
 	"github.com/confide-go/confide/audit/fileanchor"
 )
 
@@ -34,6 +36,17 @@ func all(t *testing.T, a *fileanchor.Anchor) []string {
 		list = append(list, strings.SplitN(string(n), "\n", 3)[1])
 	}
 	return list
+}
+
+func TestAnchor(t *testing.T) {
+	audittest.RunAnchor(t, func(t *testing.T, _ note.Verifier) func() audit.Anchor {
+		path := filepath.Join(t.TempDir(), "anchor")
+		return func() audit.Anchor {
+			a, err := fileanchor.Open(path)
+			require.NoError(t, err)
+			return a
+		}
+	})
 }
 
 func TestAnchorKeepsCheckpoints(t *testing.T) {
