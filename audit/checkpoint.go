@@ -75,9 +75,6 @@ func logOf(name, origin string) (string, bool) {
 	return log, err == nil && log != topLog && originOf(name, log) == origin
 }
 
-// isTopOrigin tells whether a checkpoint is one of the whole.
-func isTopOrigin(name, origin string) bool { return origin == name }
-
 func signCheckpoint(origin string, t *tree, signers []note.Signer) (Checkpoint, error) {
 	c := Checkpoint{Origin: origin, Size: t.size, Root: t.root()}
 	msg, err := note.Sign(&note.Note{Text: fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))}, signers...)

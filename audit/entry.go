@@ -24,6 +24,7 @@ const (
 	entryVersion    = 1
 	kindEvent       = 1
 	kindCheckpoint  = 2
+	kindEpoch       = 3 // in the top log only
 	entryHeaderSize = 1 + 1 + 8 + tlog.HashSize
 )
 
@@ -46,7 +47,7 @@ func (e entry) encode() []byte {
 }
 
 func decodeEntry(b []byte) (entry, error) {
-	if len(b) < entryHeaderSize || b[0] != entryVersion || (b[1] != kindEvent && b[1] != kindCheckpoint) {
+	if len(b) < entryHeaderSize || b[0] != entryVersion || b[1] < kindEvent || b[1] > kindEpoch {
 		return entry{}, fmt.Errorf("audit: entry: %w", errMalformed)
 	}
 	e := entry{kind: b[1], seq: int64(binary.BigEndian.Uint64(b[2:])), body: b[entryHeaderSize:]}

@@ -105,3 +105,6 @@ func IndexOf(data []byte) Index {
 	}
 	return indexOf(&ev)
 }
+
+// EncodeEpoch encodes the entry of a declared restore.
+func EncodeEpoch(e Epoch) []byte { return e.encode() }

@@ -71,6 +71,45 @@ func frozen(t *testing.T, name string) []byte {
 	return data
 }
 
+// freezeEpoch writes an export of a log with a declared restore, under a
+// key of its own.
+func freezeEpoch(t *testing.T) {
+	skey, vkey, err := audit.GenerateKey("crm.example/audit")
+	require.NoError(t, err)
+	cfg := audit.Config{Store: audit.NewMemory(), Signer: signerOf(t, skey), Verifier: verifierOf(t, vkey), Actor: actorOf,
+		Anchor: audit.Unanchored, Now: ticking(), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	newest := &memoryAnchor{}
+	lost := cfg
+	lost.Store, lost.Anchor = audit.NewMemory(), newest
+	log, err := audit.Open(t.Context(), lost)
+	require.NoError(t, err)
+	fillLog(t, log, 20, 5)
+	log, err = audit.Open(t.Context(), cfg)
+	require.NoError(t, err)
+	fillLog(t, log, 10, 5)
+	_, err = log.DeclareRestore(t.Context(), "硬盘坏了 backup of Tuesday", newest.notes[3])
+	require.NoError(t, err)
+	fillLog(t, log, 14, 7)
+	heads, err := cfg.Store.Heads(t.Context(), "")
+	require.NoError(t, err)
+	var out bytes.Buffer
+	require.NoError(t, log.Export(t.Context(), &out))
+	for name, data := range map[string][]byte{"export-3-epoch": out.Bytes(), "epoch.key": []byte(vkey + "\n"), "epoch.checkpoint": heads[0].Note} {
+		require.NoError(t, os.WriteFile(filepath.Join(golden, name), data, 0o644))
+	}
+}
+
+func TestGoldenEpoch(t *testing.T) {
+	if _, err := os.Stat(filepath.Join(golden, "epoch.key")); err != nil && *freeze {
+		freezeEpoch(t)
+	}
+	key := verifierOf(t, string(bytes.TrimSpace(frozen(t, "epoch.key"))))
+	r, err := audit.VerifyExport(t.Context(), bytes.NewReader(frozen(t, "export-3-epoch")), key, audit.VerifyOptions{Checkpoints: [][]byte{frozen(t, "epoch.checkpoint")}})
+	require.NoError(t, err)
+	require.True(t, r.OK && r.Anchored && r.Size == 24 && len(r.Epochs) == 1, "%s", r)
+	require.Equal(t, "硬盘坏了 backup of Tuesday", r.Epochs[0].Reason)
+}
+
 // The files stay readable for ever; testdata/read_log.py reads the same ones.
 func TestGoldenFiles(t *testing.T) {
 	if _, err := os.Stat(golden); err != nil && *freeze {

@@ -23,6 +23,7 @@ const (
 	HeadEdited    Kind = "head-edited"    // a log's head is not what its checkpoint says
 	IndexEdited   Kind = "index-edited"   // a query column differs from the sealed bytes
 	PendingEdited Kind = "pending-edited" // a waiting event was edited, added or put back
+	BadEpoch      Kind = "bad-epoch"      // a declared restore that was not declared like that
 	RevisionGap   Kind = "revision-gap"   // changes of a row are missing or counted twice
 )
 
@@ -71,10 +72,12 @@ type Report struct {
 	Pruned   int64 // sealed events of which a purge record left the hash only
 	Pending  int64 // events that wait to be sealed
 
-	Checkpoints int64 // size of the top log
-	AnchoredTo  int64 // size of the largest anchored checkpoint that fits
-	Unwitnessed int   // anchored checkpoints that too few witnesses have signed
-	Since       int64 // size of the top log up to which an earlier verification was believed
+	Checkpoints int64   // size of the top log
+	AnchoredTo  int64   // size of the largest anchored checkpoint that fits
+	Epochs      []Epoch // declared restores, see DeclareRestore
+	Abandoned   int     // checkpoints from outside that a declared restore gave up
+	Unwitnessed int     // anchored checkpoints that too few witnesses have signed
+	Since       int64   // size of the top log up to which an earlier verification was believed
 	Breaks      []Break
 	More        int      // breaks beyond the first maxBreaks
 	Verified    Verified // where the next verification may go on; empty unless OK
@@ -117,6 +120,9 @@ func (r Report) String() string {
 	}
 	if r.Pending > 0 {
 		fmt.Fprintf(&b, "; %d events are not sealed yet", r.Pending)
+	}
+	for _, e := range r.Epochs {
+		b.WriteString("\n" + e.String())
 	}
 	for _, x := range r.Breaks {
 		b.WriteString("\n" + x.String())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -77,6 +78,7 @@ type sealer struct {
 }
 
 type sealedLog struct {
+	epoch  int64 // of the top log
 	head   Head
 	tree   *tree
 	tip    tlog.Hash
@@ -196,7 +198,7 @@ func (s *sealer) load(ctx context.Context, events []checkedEvent) error {
 		if log == nil {
 			return fmt.Errorf("audit: the store returned a head nobody asked for; audittest.RunStore shows what it must do")
 		}
-		t, err := s.l.checkHead(h)
+		opened, err := s.open(h)
 		if err != nil && h.Log == topLog {
 			return err
 		}
@@ -205,15 +207,29 @@ func (s *sealer) load(ctx context.Context, events []checkedEvent) error {
 			log.broken = true
 			continue
 		}
-		t.full = s.keep(h.Log)
-		log.head, log.tree = h, t
-		log.head.Was = h.Size
-		copy(log.tip[:], h.Tip)
+		s.logs[h.Log] = opened
 	}
 	if size := s.logs[topLog].tree.size; size < s.l.sealed {
-		return fmt.Errorf("%w: the log went back from %d to %d checkpoints while this process ran; run Verify, and restart after a restore", ErrTampered, s.l.sealed, size)
+		return fmt.Errorf("%w: the log went back from %d to %d checkpoints while this process ran; run Verify; after a restore restart all processes and declare it with DeclareRestore", ErrTampered, s.l.sealed, size)
 	}
 	return nil
+}
+
+// open makes a log of its head, if that is signed.
+func (s *sealer) open(h Head) (*sealedLog, error) {
+	t, err := s.l.checkHead(h)
+	if err != nil {
+		return nil, err
+	}
+	t.full = s.keep(h.Log)
+	log := &sealedLog{head: h, tree: t}
+	log.head.Was = h.Size
+	copy(log.tip[:], h.Tip)
+	if h.Log == topLog {
+		origin, _, _ := strings.Cut(string(h.Note), "\n") // checkHead has looked at it
+		log.epoch, _ = epochOf(s.l.keys.name(), origin)
+	}
+	return log, nil
 }
 
 // keep adds the nodes that a log's tree completes to the batch.
@@ -244,7 +260,7 @@ func (k Keys) checkHead(h Head) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the checkpoint of log %q is not signed by %s; run Verify", ErrTampered, h.Log, k.name())
 	}
-	if c.Origin != originOf(k.name(), h.Log) || c.Size != h.Size || c.Root != t.root() {
+	if !isOriginOf(k.name(), h.Log, c.Origin) || c.Size != h.Size || c.Root != t.root() {
 		return nil, fmt.Errorf("%w: the head of log %q is not what its checkpoint signs; run Verify", ErrTampered, h.Log)
 	}
 	return t, nil
@@ -296,7 +312,11 @@ func (s *sealer) close() error {
 }
 
 func (s *sealer) sign(log *sealedLog) (Head, error) {
-	c, err := signCheckpoint(originOf(s.l.keys.name(), log.head.Log), log.tree, s.l.cfg.signers())
+	origin := originOf(s.l.keys.name(), log.head.Log)
+	if log.head.Log == topLog {
+		origin = topOrigin(s.l.keys.name(), log.epoch)
+	}
+	c, err := signCheckpoint(origin, log.tree, s.l.cfg.signers())
 	if err != nil {
 		return Head{}, err
 	}

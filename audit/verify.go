@@ -129,6 +129,8 @@ type point struct {
 	size     int64
 	root     tlog.Hash
 	anchored bool
+	epoch    int64 // of the top log in which it was made
+	good     int64 // size of the last checkpoint that fitted before this one did not
 }
 
 const verifyPage = 1000
@@ -253,6 +255,7 @@ func (v *verifier) top(w *walker) {
 	v.merge(w)
 	v.report.Logs = 0
 	v.report.Checkpoints = w.size
+	v.report.Epochs, v.report.Abandoned = w.rep.Epochs, w.rep.Abandoned
 }
 
 // merge adds what the verification of one log found to the report.

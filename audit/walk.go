@@ -23,19 +23,24 @@ type walker struct {
 	size   int64 // entries the log must have
 	points []point
 
-	held  *row
-	spare [2]row
-	next  int64 // place of the next entry
-	tree  tree
-	tip   tlog.Hash
-	nodes map[[2]int64]tlog.Hash // level and index
-	lost  bool                   // the tree cannot be continued: hashes are missing
-	wrong bool                   // a root did not fit: all later ones cannot
-	good  int64                  // size of the last checkpoint that fit
-	found int64                  // entries read
-	moved run
-	extra run
-	ended bool
+	held       *row
+	spare      [2]row
+	next       int64 // place of the next entry
+	tree       tree
+	tip        tlog.Hash
+	nodes      map[[2]int64]tlog.Hash // level and index
+	lost       bool                   // the tree cannot be continued: hashes are missing
+	headOrigin string
+	goodBefore int64   // size of the last smaller checkpoint that fit
+	baseEpoch  int64   // of the top log, where the verification begins
+	strays     []point // anchored checkpoints whose root did not fit
+	rewritten  *point  // the first other one
+	wrong      bool    // a root did not fit: all later ones cannot
+	good       int64   // size of the last checkpoint that fit
+	found      int64   // entries read
+	moved      run
+	extra      run
+	ended      bool
 
 	outgrown bool // entries were sealed since the verification began
 	outrun   bool // and entries were pruned meanwhile
@@ -70,14 +75,19 @@ func (v *verifier) walk(head Head, log string) *walker {
 	w := &walker{v: v, rep: &Report{OK: true}, revs: v.revs(log), log: log, head: head, base: v.since[log], points: v.points[log], purged: purge{through: -1}}
 	if log == topLog {
 		for _, c := range v.anchored {
-			w.points = append(w.points, point{c.Size, c.Root, true})
+			epoch, _ := epochOf(v.keys.name(), c.Origin)
+			w.points = append(w.points, point{size: c.Size, root: c.Root, anchored: true, epoch: epoch})
 		}
 	}
 	if w.base.Size > 0 {
 		t, _ := treeFrom(w.base.Size, w.base.Edge) // checked by begin
 		w.tree, w.next, w.good = *t, t.size, t.size
 		copy(w.tip[:], w.base.Tip)
-		w.points = append(w.points, point{t.size, t.root(), true})
+		if log == topLog {
+			origin, _, _ := bytes.Cut(w.base.Note, []byte("\n"))
+			w.baseEpoch, _ = epochOf(v.keys.name(), string(origin))
+		}
+		w.points = append(w.points, point{size: t.size, root: t.root(), anchored: true, epoch: w.baseEpoch})
 	}
 	if v.store != nil {
 		w.tree.full = w.keep
@@ -157,12 +167,12 @@ func (w *walker) checkHead() {
 		w.report(BadCheckpoint, -1, -1, "the head's checkpoint is not signed by %s", w.v.keys.name())
 		w.size = max(known, h.Size)
 		return
-	case c.Origin != originOf(w.v.keys.name(), w.log):
+	case !isOriginOf(w.v.keys.name(), w.log, c.Origin):
 		w.report(HeadEdited, -1, -1, "the head carries the checkpoint of another log")
 		w.size = max(known, h.Size)
 		return
 	}
-	w.size = c.Size
+	w.size, w.headOrigin = c.Size, c.Origin
 	t, err := treeFrom(h.Size, h.Edge)
 	if err != nil || h.Size != c.Size || t.root() != c.Root {
 		w.report(HeadEdited, -1, -1, "the head says %d entries, its checkpoint %d, or their hashes differ", h.Size, c.Size)
@@ -238,7 +248,7 @@ func (w *walker) grown(ctx context.Context, seq int64) (bool, error) {
 		return false, nil
 	}
 	c, err := w.v.keys.open(heads[0].Note, placeOf(w.log))
-	return err == nil && c.Size == heads[0].Size && c.Origin == originOf(w.v.keys.name(), w.log), nil
+	return err == nil && c.Size == heads[0].Size && isOriginOf(w.v.keys.name(), w.log, c.Origin), nil
 }
 
 // read decodes one entry and tells whether it belongs where it stands.
@@ -265,7 +275,7 @@ func (w *walker) read(s *Stored) *row {
 		want = kindCheckpoint
 	}
 	switch {
-	case err != nil || e.kind != want || e.seq < 0 || e.seq >= w.size || want == kindEvent && ev.Actor.Tenant != w.log:
+	case err != nil || e.kind != want && (e.kind != kindEpoch || w.log != topLog) || e.seq < 0 || e.seq >= w.size || want == kindEvent && ev.Actor.Tenant != w.log:
 		w.report(Edited, s.Seq, s.Seq, "its bytes are not an entry of this log")
 	case e.seq != s.Seq:
 		w.extend(&w.moved, s.Seq, s.Seq-e.seq, w.closeMoved)
@@ -285,7 +295,9 @@ func (w *walker) accept(r *row) {
 			w.report(IndexEdited, r.seq, r.seq, "the column %s is not what the entry says; queries miss it or show it wrongly", column)
 		}
 	}
-	if w.log == topLog {
+	if w.log == topLog && r.entry.kind == kindEpoch {
+		w.takeEpoch(r)
+	} else if w.log == topLog {
 		w.checkpoint(r.seq, r.entry.body)
 	} else {
 		w.revs.observeEvent(&r.event, w.rep)
@@ -298,6 +310,8 @@ func (w *walker) indexOf(r *row) Index {
 	switch {
 	case w.log != topLog:
 		return indexOf(&r.event)
+	case r.entry.kind == kindEpoch:
+		return indexOfEpoch(r.data)
 	case r.index.Actor == "": // entries from before tenants were indexed have none
 		return indexOfCheckpoint(r.data, "")
 	default:
@@ -427,19 +441,22 @@ func (w *walker) pass() {
 }
 
 func (w *walker) compare(p point) {
-	fits := w.tree.root() == p.root
+	if p.good = w.good; p.good == p.size {
+		p.good = w.goodBefore
+	}
 	switch {
-	case fits && p.anchored && w.log == topLog:
-		w.rep.AnchoredTo = max(w.rep.AnchoredTo, p.size)
-	case !fits && p.anchored && !w.wrong:
-		w.report(Forked, w.good, p.size-1, "the anchored checkpoint of %d entries has another root: this is not the history that was anchored", p.size)
-	case !fits && !w.wrong:
-		w.report(Rewritten, w.good, p.size-1, "the entries fit together, but not to the signed checkpoint of %d entries; every later one differs too", p.size)
+	case w.tree.root() == p.root:
+		if p.size > w.good {
+			w.goodBefore, w.good = w.good, p.size
+		}
+		if p.anchored && w.log == topLog {
+			w.rep.AnchoredTo = max(w.rep.AnchoredTo, p.size)
+		}
+	case p.anchored:
+		w.strays = append(w.strays, p)
+	case w.rewritten == nil:
+		w.rewritten = &p
 	}
-	if fits {
-		w.good = p.size
-	}
-	w.wrong = w.wrong || !fits
 }
 
 // finish reports what is missing at the end and what was left open.
@@ -452,6 +469,8 @@ func (w *walker) finish() {
 	w.closeMoved()
 	w.closeExtra()
 	w.closeBlanks()
+	w.closeStrays()
+	w.compareEpoch()
 	switch {
 	case w.next >= w.size:
 	case w.next == 0:
@@ -462,11 +481,24 @@ func (w *walker) finish() {
 	w.compareAnchors()
 }
 
+// compareEpoch reports a head of another epoch than its log.
+func (w *walker) compareEpoch() {
+	epoch, ok := epochOf(w.v.keys.name(), w.headOrigin)
+	if w.log != topLog || !ok || w.lost || w.next < w.size {
+		return
+	}
+	if n := w.baseEpoch + int64(len(w.rep.Epochs)); n != epoch {
+		w.report(HeadEdited, -1, -1, "the head is of epoch %d, the log declares %d restores", epoch, n)
+	}
+}
+
 // compareAnchors reports that the largest anchored checkpoint is out of reach.
 func (w *walker) compareAnchors() {
 	var most int64
 	for _, p := range w.points {
-		if p.anchored {
+		if p.anchored && w.excused(p) {
+			w.rep.Abandoned++
+		} else if p.anchored {
 			most = max(most, p.size)
 		}
 	}

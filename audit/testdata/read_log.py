@@ -209,23 +209,45 @@ def frames(raw):
             yield "H", l["log"], l["size"], b64(l["tip"]), b64(l["edge"]), b64(l["note"])
 
 
+def top_origin(key, epoch):
+    return key.name + ("/;epoch=%d" % epoch if epoch else "")
+
+
+def is_top(key, origin):
+    return origin == key.name or origin.startswith(key.name + "/;epoch=")
+
+
+def check_epoch(key, body, seq):
+    """Returns the epoch before, whose checkpoint it abandons."""
+    need(body[0] == 1, "epoch version")
+    actor, reason = texts(body, 9, 2)
+    at = 9 + 8 + len(actor.encode()) + len(reason.encode())
+    common, = struct.unpack_from(">q", body, at)
+    note, = texts(body, at + 8, 1)
+    need(at + 12 + len(note.encode()) == len(body), "epoch length")
+    origin, size, _ = key.checkpoint(note.encode())
+    need(is_top(key, origin) and 0 <= common <= seq and size > common, "epoch")
+    return int(origin.rpartition("=")[2]) if origin != key.name else 0
+
+
 def verify_log(key, log, head, entries, points):
     """Checks one log against its head and the checkpoints known of it; returns
     the checkpoints its entries hold, as {log: [(size, root)]}."""
     size, tip, edge, note = head
     origin, signed, root = key.checkpoint(note)
-    want = key.name if log == "" else key.name + "/" + urllib.parse.quote(log, safe="$&+:=@")
-    need(origin == want and signed == size == len(entries), "head of %r" % log)
-    tree, prev, found, points = Tree(), sha(b"confide audit log v1\n", log.encode()), {}, dict(points)
+    tree, prev, found, points, epochs = Tree(), sha(b"confide audit log v1\n", log.encode()), {}, dict(points), 0
     points[size] = root
     for i, (kind, seq, data) in enumerate(entries):
         need(seq == i, "place %d of %r" % (i, log))
         leaf = data
         if kind == "E":
             what, place, before, body = entry(data)
-            need(place == i and (before == prev or prev is None) and what == (2 if log == "" else 1), "entry %d of %r" % (i, log))
+            need(place == i and before == prev and what in ((2, 3) if log == "" else (1,)), "entry %d of %r" % (i, log))
             leaf = leaf_hash(data)
-            if log == "":
+            if what == 3:
+                need(check_epoch(key, body, i) == epochs, "epoch %d" % i)
+                epochs += 1
+            elif log == "":
                 o, n, r = key.checkpoint(body)
                 of = found.setdefault(key.log_of(o), [])
                 need(not of or of[-1][0] < n, "checkpoints of a log must grow")
@@ -236,6 +258,8 @@ def verify_log(key, log, head, entries, points):
         tree.append(leaf)
         if tree.size in points:
             need(points.pop(tree.size) == tree.root(), "root at %d of %r" % (tree.size, log))
+    want = top_origin(key, epochs) if log == "" else key.name + "/" + urllib.parse.quote(log, safe="$&+:=@")
+    need(origin == want and signed == size == len(entries), "head of %r" % log)
     need(not points, "checkpoints of %r that no entry reaches" % log)
     need(tip == prev and edge == b"".join(tree.edge), "tip or edge of %r" % log)
     return found
@@ -258,7 +282,7 @@ def verify_export(key, raw, anchored=None):
     points = {}
     if anchored is not None:
         origin, size, root = key.checkpoint(anchored)
-        need(origin == key.name, "no checkpoint of the whole")
+        need(is_top(key, origin), "no checkpoint of the whole")
         points = {size: root}
     said = verify_log(key, "", *logs.pop(""), points)
     need(set(said) == set(logs), "logs that the top log does not know, or lost ones")
@@ -293,7 +317,7 @@ def check_event(key, text):
 def check_link(key, text, tenant_note):
     prev, index, path, note = tlog_proof(text)
     origin, size, root = key.checkpoint(note)
-    need(origin == key.name and len(prev) == 32, "link")
+    need(is_top(key, origin) and len(prev) == 32, "link")
     data = b"\1\2" + struct.pack(">q", index) + prev + tenant_note
     need(inclusion(index, size, leaf_hash(data), path) == root, "the log is not in the top log")
     return note
@@ -348,6 +372,7 @@ def main():
         for i in range(0, len(raw), 1 + len(raw) // 400):
             fails("%s, byte %d" % (name, i), check, raw[:i] + bytes([raw[i] ^ 0x11]) + raw[i + 1:])
             changed += 1
+    need(verify_export(Key(read("epoch.key").decode().strip()), read("export-3-epoch"), read("epoch.checkpoint")) == 24, "entries of the export with an epoch")
     fails("cut", verify_export, key, read("export-3")[:-13], top)
 
     exports = 0
