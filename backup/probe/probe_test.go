@@ -184,6 +184,9 @@ func TestEveryLieIsRefuted(t *testing.T) {
 			for _, p := range c.refuted {
 				require.Equal(t, probe.Refuted, report.Of(p), "%s\n%s", p, report)
 			}
+			if b.everyoneWon {
+				require.Contains(t, report.String(), "16 of 16 racing writers were told that they won")
+			}
 			needed := slices.ContainsFunc(c.refuted, func(p probe.Promise) bool {
 				return slices.Contains([]probe.Promise{probe.PutIfAbsent, probe.OneWinner, probe.ReadAfterWrite, probe.ListAfterWrite, probe.Missing}, p)
 			})
