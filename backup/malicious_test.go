@@ -33,7 +33,7 @@ func requireNamed(t *testing.T, store backup.Store, kek tink.AEADWithContext, ob
 	return report
 }
 
-func TestEveryFlippedByteIsFoundAndNamed(t *testing.T) {
+func TestMaliciousEveryFlippedByteIsFoundAndNamed(t *testing.T) {
 	store, kek := small(t)
 	_, err := open(t, store, kek, nil).Prune(t.Context(), backup.PruneOptions{Keep: 1}) // for a prune record
 	require.NoError(t, err)
@@ -54,7 +54,7 @@ func TestEveryFlippedByteIsFoundAndNamed(t *testing.T) {
 	require.Greater(t, flips, 2000)
 }
 
-func TestTruncatedMissingAndForeignObjectsAreNamed(t *testing.T) {
+func TestMaliciousTruncatedMissingAndForeignObjectsAreNamed(t *testing.T) {
 	store, kek := small(t)
 	for _, key := range keysOf(t, store, "") {
 		good := content(t, store, key)
@@ -84,7 +84,7 @@ func TestTruncatedMissingAndForeignObjectsAreNamed(t *testing.T) {
 	requireWhole(t, store, kek)
 }
 
-func TestSwappedObjectsAreNamed(t *testing.T) {
+func TestMaliciousSwappedObjectsAreNamed(t *testing.T) {
 	store, kek := small(t)
 	keys := keysOf(t, store, "")
 	pairs := 0
@@ -110,7 +110,7 @@ func TestSwappedObjectsAreNamed(t *testing.T) {
 	requireWhole(t, store, kek)
 }
 
-func TestObjectsOfAnotherRepositoryAreForeign(t *testing.T) {
+func TestMaliciousObjectsOfAnotherRepositoryAreForeign(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	exec(t, poolOf(t, db), "CREATE TABLE a (id INTEGER PRIMARY KEY, v TEXT)", "INSERT INTO a VALUES (1, 'one')")
 	kek := backuptest.NewKEK(t) // the same for both
@@ -132,7 +132,7 @@ func TestObjectsOfAnotherRepositoryAreForeign(t *testing.T) {
 	requireNamed(t, mine, kek, b[0], "foreign chunk")
 }
 
-func TestReplayedAndHiddenManifests(t *testing.T) {
+func TestMaliciousReplayedAndHiddenManifests(t *testing.T) {
 	store, kek := small(t)
 	list, err := open(t, store, kek, nil).List(t.Context())
 	require.NoError(t, err)
@@ -211,7 +211,7 @@ func TestReplayedAndHiddenManifests(t *testing.T) {
 	require.True(t, report.OK)
 }
 
-func TestOneLostOrForeignCopyOfTheKeysIsNotTheEnd(t *testing.T) {
+func TestMaliciousOneLostOrForeignCopyOfTheKeysIsNotTheEnd(t *testing.T) {
 	store, kek := small(t)
 	other, _ := small(t)
 	db := testdb.New(t, testdb.SQLite)
@@ -234,14 +234,14 @@ func TestOneLostOrForeignCopyOfTheKeysIsNotTheEnd(t *testing.T) {
 	require.ErrorContains(t, err, "keys/a and keys/b are missing, but there is chunk/", "a repository without keys is not a new one")
 }
 
-func TestWrongKEK(t *testing.T) {
+func TestMaliciousWrongKEK(t *testing.T) {
 	store, _ := small(t)
 	_, err := backup.Open(t.Context(), backup.Config{Store: store, KEK: backuptest.NewKEK(t), DataSet: "crm", Record: backup.Discard})
 	require.ErrorIs(t, err, backup.ErrWrongKEK)
 	require.ErrorContains(t, err, "keys/a: backup: the key encryption key does not open this repository")
 }
 
-func TestDamagedChunkIsNotRestored(t *testing.T) {
+func TestMaliciousDamagedChunkIsNotRestored(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		exec(t, poolOf(t, db), "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20))", "CREATE TABLE z (id INT PRIMARY KEY, v VARCHAR(20))",
 			"INSERT INTO a VALUES (1, 'one'), (2, 'two')", "INSERT INTO z VALUES (1, 'one')")
@@ -262,7 +262,7 @@ func TestDamagedChunkIsNotRestored(t *testing.T) {
 	})
 }
 
-func TestSampleReadsLessAndStillCountsAll(t *testing.T) {
+func TestMaliciousSampleReadsLessAndStillCountsAll(t *testing.T) {
 	store, kek := small(t)
 	reads := 0
 	w := &watched{Store: store, before: func(op, key string) error {
@@ -281,7 +281,7 @@ func TestSampleReadsLessAndStillCountsAll(t *testing.T) {
 	require.ErrorIs(t, err, backup.ErrDamaged)
 }
 
-func TestUnreachableIsNotDamaged(t *testing.T) {
+func TestMaliciousUnreachableIsNotDamaged(t *testing.T) {
 	store, kek := small(t)
 	for _, op := range []string{"get", "list"} {
 		down := false

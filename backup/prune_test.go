@@ -173,7 +173,7 @@ func TestPruneOfAStoreThatDeniesDeletes(t *testing.T) {
 	require.Zero(t, requireWhole(t, d.store, d.kek).Leftover)
 }
 
-func TestHiddenSnapshotsAreFoundAmongPrunedOnes(t *testing.T) {
+func TestMaliciousStoreHidesSnapshotsAmongPrunedOnes(t *testing.T) {
 	d := newDated(t)
 	d.daily(t, 15, backup.Full)
 	_, err := d.Prune(t.Context(), backup.PruneOptions{Weekly: 3})
@@ -303,7 +303,7 @@ func TestPruneBesideRunsThatReuseChunks(t *testing.T) {
 	t.Logf("%d snapshots made, %d runs killed, %d prunes done", made, killed, pruned)
 }
 
-func TestProcessKilledDuringPrune(t *testing.T) {
+func TestCrashOfAProcessDuringPrune(t *testing.T) {
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3000)
 	kek, cleartext := sharedKEK(t)
