@@ -45,9 +45,10 @@ func TestRestoreCrashesAtEveryStoreOperation(t *testing.T) {
 // TestCrashOfADrillLeavesNoDatabase ends the store at each operation of
 // a drill.
 func TestCrashOfADrillLeavesNoDatabase(t *testing.T) {
-	_, store, kek, _ := shopped(t, testdb.SQLite)
+	_, origin, kek, _ := shopped(t, testdb.SQLite)
 	at, made := 1, 0
 	for ; ; at++ {
+		store := clone(t, origin)
 		w, _ := dying(store, at, true)
 		r, err := backup.Open(t.Context(), backup.Config{Store: w, KEK: kek, DataSet: "crm", Record: backup.Discard})
 		if err == nil {
@@ -59,10 +60,9 @@ func TestCrashOfADrillLeavesNoDatabase(t *testing.T) {
 		}
 		require.ErrorIs(t, err, errKilled)
 		requireWhole(t, store, kek)
+		drills, err := open(t, store, kek, nil).Drills(t.Context())
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(drills), 1, "a report that was told as failed and had been stored")
 	}
 	require.Greater(t, at, 15)
-	drills, err := open(t, store, kek, nil).Drills(t.Context())
-	require.NoError(t, err)
-	require.LessOrEqual(t, len(drills), 2, "one whose last operation was told as failed and had happened")
-	require.True(t, drills[len(drills)-1].OK)
 }
