@@ -400,3 +400,23 @@ func TestSignalsWithoutTheKeyOfTheRows(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []backup.Signal{{Snapshot: 3, Table: "big", Kind: "mass deletion", Share: 0.5}}, signals)
 }
+
+func TestMaliciousForkBeforeAPrunedSnapshotIsNamed(t *testing.T) {
+	d := newDated(t)
+	d.daily(t, 6, backup.Full)
+	fork := clone(t, d.store) // an older state, on which the application is made to go on
+	run(t, open(t, fork, d.kek, sourceOf(t, d.db)))
+	d.daily(t, 9, backup.Full)
+	_, err := d.Prune(t.Context(), backup.PruneOptions{Weekly: 3})
+	require.NoError(t, err)
+	require.Equal(t, []backup.ID{7, 14, 15}, d.ids(t))
+	for _, key := range append(keysOf(t, d.store, "chunk/00000000000000000007/"), keysOf(t, d.store, "datakey/00000000000000000007/")...) {
+		require.NoError(t, d.store.Delete(t.Context(), key))
+	}
+	for _, key := range append(keysOf(t, fork, "chunk/00000000000000000007/"), keysOf(t, fork, "datakey/00000000000000000007/")...) {
+		require.NoError(t, d.store.Put(t.Context(), key, content(t, fork, key)))
+	}
+	replace(t, d.store, "manifest/00000000000000000007", content(t, fork, "manifest/00000000000000000007"))
+	report := requireNamed(t, d.store, d.kek, keysOf(t, d.store, "prune/")[0], "a fork under the pruned ones")
+	require.Equal(t, "says that snapshot 8 followed another one", report.Damage[0].Detail)
+}
