@@ -293,6 +293,11 @@ type untouched struct {
 	*sqlsource.Database
 }
 
+func (u *untouched) Survey(ctx context.Context, schema backup.Schema, rows func(string) iter.Seq2[backup.Row, error]) (backup.Target, error) {
+	_, err := u.Database.Survey(ctx, schema, rows)
+	return u, err
+}
+
 func (u *untouched) Begin(context.Context, backup.Schema) (backup.Loading, error) {
 	panic("something is written")
 }
