@@ -346,3 +346,16 @@ func (m meddledLoading) Load(ctx context.Context, table string, rows iter.Seq2[b
 		}
 	})
 }
+
+func TestIntegersAndRealsInOneColumnSurvivePostgreSQL(t *testing.T) {
+	from, to := testdb.New(t, testdb.SQLite), testdb.New(t, testdb.Postgres)
+	exec(t, poolOf(t, from), "CREATE TABLE t (id INTEGER PRIMARY KEY, amount DECIMAL(10,2), free)",
+		"INSERT INTO t VALUES (1, 5, 5), (2, 1.5, 7.0), (3, -0.001, 1e300), (4, 9223372036854775807, 4.9e-324), (5, NULL, NULL)")
+	there, again, kek := backup.NewMemory(), backup.NewMemory(), backuptest.NewKEK(t)
+	run(t, open(t, there, kek, sourceOf(t, from)))
+	_, err := open(t, there, kek, nil).Restore(t.Context(), backup.Newest, sourceOf(t, to), backup.RestoreOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "12.499", one(t, to, "SELECT (sum(amount) - 9223372036854775807 + 6)::text FROM t"), "numbers to the database too")
+	run(t, open(t, again, kek, sourceOf(t, to)))
+	require.Equal(t, rowsOf(t, sourceOf(t, from)), rowsOf(t, sourceOf(t, restored(t, again, kek, backup.Newest, testdb.SQLite))))
+}
