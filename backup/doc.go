@@ -8,6 +8,16 @@
 // sealed, named by a keyed hash of their content, and listed in a signed
 // manifest that names the hash of the one before. Nothing is ever overwritten.
 //
+// A run is full, differential or incremental (RunOptions.Kind), which says what it may
+// share with older snapshots, and never what a restore needs: each manifest lists all
+// its chunks. With sqlsource's Track a run that shares reads only what changed. No
+// watermark is involved, so no transaction can commit too late to be seen: changes
+// are forgotten by number once a snapshot has them, a mark that does not fit (a database
+// put back, triggers made anew, another repository) makes a table be read whole, and
+// what is called unchanged is counted and read again within RunOptions.Scrub runs. What
+// that finds stands in Snapshot.Missed. Package filesource makes a folder of files a
+// data set; each data set has its own tables, store and schedule.
+//
 // A snapshot is restored whole, into an empty database of any engine that can hold
 // it exactly (Restore), or in part, into the database in use (Merge): a record, a
 // customer with what is theirs, a tenant. A Drill restores into a scratch database,
@@ -31,12 +41,17 @@
 // Around a store go packages retry, limit and quorum. Package probe tells what the
 // store really does with the credentials it is given: run it before you rely on one.
 //
-// The KEK is needed for everything: whoever loses it has no backups.
+// The KEK is needed for everything: whoever loses it has no backups. With
+// Config.Recipients it is not enough to read rows: each run seals them under a key of
+// its own, which it forgets, to the public keys of people who can recover. To add or
+// remove one, change Config.Recipients: the next run is full and for the new list;
+// who was on the old one can read what was sealed to it.
 //
 // Data that must be forgettable needs two data sets: exclude the table of the
-// subjects' keys from the first, and keep that table alone in a second
-// repository of which Prune keeps the newest snapshot only. Ciphertext in old
-// snapshots is unreadable as soon as the key is in none.
+// subjects' keys from the first, and keep that table alone in a second repository
+// with Config.Epochs (package keyepoch). Its snapshots are sealed under keys that are
+// destroyed on a schedule, on write-once stores too. Forgotten says by which date no
+// backup has what was deleted; call DestroyExpired every day.
 //
 // A restored database may be older than an erasure. With sqlsource's Quarantine it
 // is marked until Promote has erased everybody in the ledger again and found that
@@ -46,7 +61,9 @@
 //
 // # What is NOT protected
 //
-// A process that holds the KEK and is taken over. The number, time and size of
+// A process that holds the KEK and is taken over; where there are recipients, it can
+// read what the process itself sees from then on, and of older snapshots the schema,
+// the numbers and one primary key a chunk (none where there are epochs). The number, time and size of
 // snapshots and chunks. A store that shows an older but complete state: give
 // Verify the Heads that the Recorder was told. Views, triggers and functions are
 // not copied; Snapshot.Omitted names them. Merge brings values back as they are

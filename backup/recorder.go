@@ -8,6 +8,7 @@ import (
 // A Recorder is told of every finished snapshot, restore and prune:
 //
 //	backup.run      after the manifest is stored: dataset, snapshot, hash, rows
+//	backup.missed   before backup.run, if the source's tracking missed a change: dataset, snapshot, table
 //	backup.restore  after the proof and before the commit: dataset, snapshot, hash, rows
 //	backup.prune    before the first deletion: dataset, through, removed, kept
 //	backup.merge    after the plan and before the first write: dataset, snapshot, hash, count

@@ -33,6 +33,7 @@ func RunSource(t *testing.T, open func(t *testing.T) Fixture) {
 		{"each row has a canonical cell for each column, and a key", sourceRows},
 		{"a snapshot reads the same whenever it is read", sourceRepeatable},
 		{"a snapshot does not see what is committed after it began, the next one does", sourceIsolated},
+		{"a source that tracks changes reports each of them, and a mark stands for no other state", sourceTracks},
 		{"a reader that stops early or is cancelled leaves the view usable or closed", sourceStops},
 		{"a restored target holds exactly the rows that were loaded", targetRoundTrip},
 		{"a target that is not empty, or of another engine, is refused and unchanged", targetRefuses},
@@ -96,6 +97,62 @@ func sourceIsolated(t *testing.T, f Fixture) {
 	f.Change(t)
 	require.Equal(t, before, readAll(t, old), "an open snapshot does not change")
 	require.Equal(t, after, readAll(t, fresh), "an open snapshot does not change")
+}
+
+// sourceTracks: what a Tracker does not report would be missing from an
+// incremental snapshot.
+func sourceTracks(t *testing.T, f Fixture) {
+	old, ok := snapshot(t, f).(backup.Tracker)
+	if !ok {
+		return // reads everything
+	}
+	view := old.(backup.View)
+	before := readAll(t, view)
+	require.NoError(t, view.Close())
+	require.NoError(t, old.Settle(t.Context()))
+	f.Change(t)
+	fresh := snapshot(t, f).(backup.Tracker)
+	after := readAll(t, fresh.(backup.View))
+	for _, table := range view.Schema().Tables {
+		_, next := old.Marks(table.Name)
+		now, further := fresh.Marks(table.Name)
+		if now == "" || now != next {
+			continue // read whole, and that is always right
+		}
+		require.NotEqual(t, now, further, "marks of %s: each snapshot leaves its own", table.Name)
+		changed, err := fresh.Changed(t.Context(), table.Name, backup.Span{})
+		require.NoError(t, err)
+		same := slices.EqualFunc(before[table.Name], after[table.Name], func(a, b backup.Row) bool { return bytes.Equal(a, b) })
+		require.True(t, changed || same, "%s has changed", table.Name)
+		count, err := fresh.Count(t.Context(), table.Name)
+		require.NoError(t, err)
+		require.Len(t, after[table.Name], int(count), "the number of rows of %s", table.Name)
+		require.Equal(t, after[table.Name], read(t, fresh.Range(t.Context(), table.Name, backup.Span{})), "the whole span of %s", table.Name)
+		spans(t, fresh, table, after[table.Name])
+	}
+}
+
+// spans cuts a table in two at each row, as an incremental run does at its chunks.
+func spans(t *testing.T, view backup.Tracker, table backup.Table, rows []backup.Row) {
+	for i, row := range rows {
+		key := keyOf(t, table, row)
+		require.Equal(t, rows[:i+1], read(t, view.Range(t.Context(), table.Name, backup.Span{Through: key})), "rows of %s up to number %d", table.Name, i)
+		require.Equal(t, len(rows)-i-1, len(read(t, view.Range(t.Context(), table.Name, backup.Span{After: key}))), "rows of %s behind number %d", table.Name, i)
+	}
+}
+
+func keyOf(t *testing.T, table backup.Table, row backup.Row) (key []byte) {
+	var cells [][]byte
+	for rest := []byte(row); len(rest) > 0; {
+		_, after, err := cell.Next(rest)
+		require.NoError(t, err)
+		cells = append(cells, rest[:len(rest)-len(after)])
+		rest = after
+	}
+	for _, i := range table.Key {
+		key = append(key, cells[i]...)
+	}
+	return key
 }
 
 func sourceStops(t *testing.T, f Fixture) {
