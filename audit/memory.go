@@ -293,6 +293,7 @@ func (m *Memory) Prune(ctx context.Context, log string, through int64) error {
 	for i, e := range m.entries[log] {
 		if e.Seq <= through {
 			m.entries[log][i] = Stored{Log: e.Log, Seq: e.Seq, Hash: e.Hash, Index: Index{Event: e.Index.Event}}
+			m.secrets = slices.DeleteFunc(m.secrets, func(s Secret) bool { return s.Log == log && bytes.Equal(s.Event, e.Index.Event) })
 		}
 	}
 	return ctx.Err()

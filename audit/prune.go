@@ -18,8 +18,8 @@ const purgeAction = "audit.purge"
 // A Pruner is a Store that can forget what entries say.
 type Pruner interface {
 	// Prune empties the data and the index of the entries of one log up to
-	// through, and removes their rows from the row index. Place, event id and
-	// hash stay. It may do so in several transactions, the oldest first.
+	// through, and removes their rows from the row index and, of a SecretStore,
+	// their secrets. Place, event id and hash stay. It may do so in several transactions, the oldest first.
 	Prune(ctx context.Context, log string, through int64) error
 }
 

@@ -21,6 +21,12 @@ func (s *suite) prunes() {
 	}
 	other := entryOf("u", 0, 5)
 	s.check(s.store.Commit(s.ctx, audit.Batch{Heads: []audit.Head{head("t", 0, 4), head("u", 0, 1)}, Entries: append(entries, other), Sealed: waiting}), "Commit")
+	keeper, ok := s.store.(audit.SecretStore)
+	if ok {
+		for _, e := range entries {
+			s.check(keeper.Keep(s.ctx, []audit.Secret{{Log: "t", Event: e.Index.Event, Row: 0, Subject: "p", Key: bytes.Repeat([]byte{7}, 32)}}), "Keep")
+		}
+	}
 	for range 2 { // what is done already is done
 		s.check(pruner.Prune(s.ctx, "t", 1), "Prune")
 	}
@@ -36,6 +42,12 @@ func (s *suite) prunes() {
 		}
 		x := e.Index
 		blank := len(e.Data) == 0 && x.At == 0 && x.Actor+x.Action+x.Resource+x.Result == "" && len(x.Rows) == 0
+		if ok {
+			secrets, err := keeper.Secrets(s.ctx, "t", want.Index.Event)
+			if gone := len(secrets) == 0; err != nil || gone != (i <= 1) {
+				s.Errorf("entry %d has no secrets: %v, error %v; Prune up to 1 must make it %v", i, gone, err, i <= 1)
+			}
+		}
 		if want := i <= 1; blank != want {
 			s.Errorf("entry %d blank: %v; Prune up to 1 must make it %v", i, blank, want)
 		}

@@ -34,6 +34,11 @@ func (s *Store) prune(ctx context.Context, tx *sql.Tx, log string, first, last i
 	if err != nil {
 		return fmt.Errorf("gormstore: prune the row index: %w", err)
 	}
+	_, err = tx.ExecContext(ctx, s.bind(`DELETE FROM confide_audit_secrets WHERE log_id = ? AND event IN
+		(SELECT event FROM confide_audit_entries WHERE log_id = ? AND seq BETWEEN ? AND ?)`), log, log, first, last)
+	if err != nil {
+		return fmt.Errorf("gormstore: prune the secrets of commitments: %w", err)
+	}
 	_, err = tx.ExecContext(ctx, s.bind(`UPDATE confide_audit_entries SET at = 0, actor = '', action = '', resource = '', result = '', data = ?
 		WHERE log_id = ? AND seq BETWEEN ? AND ?`), []byte{}, log, first, last)
 	if err != nil {
