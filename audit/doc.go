@@ -27,6 +27,12 @@
 // slogaudit turns marked log lines into events. Package extract writes events as CSV,
 // for a SIEM (OCSF), and with proofs.
 //
+// Config.Diff makes the events say what changed: each value is committed to under a
+// secret of its own, so that Proves can tell whether somebody's phone was a certain
+// one, and Forget makes that impossible for a person without touching the log.
+// SQL text that writes (db.Exec, db.Raw) is refused, unless Config.Raw and AllowRaw say
+// otherwise. Coverage lists what goes past all of this.
+//
 // # What you must supply
 //
 // A signing key from GenerateKey that the database's administrators do not have,
@@ -56,9 +62,22 @@
 //   - Of a process that is killed, the best-effort events and the reads of the last
 //     moments are missing; with Config.Spill a gap event says that there may be some.
 //
-//   - Statements that GORM's create, update and delete callbacks do not see
-//     (db.Exec, other programs) are not recorded, and an update or delete whose
-//     condition does not name primary keys is recorded with a count, without rows.
+//   - Writes that do not come through this *gorm.DB (other programs, a connection taken
+//     from the pool, a function in the database that SELECT calls) are seen by the
+//     triggers of gormstore only, if you install them; on MySQL those see neither
+//     TRUNCATE nor what foreign keys cascade. A trigger names table, row and verb, not
+//     who. Structure (ALTER TABLE, a dropped column) is not recorded. A second
+//     statement smuggled into the text of a condition is not looked for.
+//
+//   - A statement that changes more than Config.MostRows rows is one event with their
+//     number, without their names. So is one whose rows cannot be read before it:
+//     UPDATE … FROM another table, and conditions with backslashes or dollar quotes
+//     on PostgreSQL.
+//
+//   - Commitments hide values as long as nobody has their secrets, which lie in the
+//     same database until Forget: whoever reads the database can check guesses. That
+//     a field changed, and whether it was NULL, is in the log for ever. Old copies of
+//     the database keep the secrets they hold.
 //
 //   - Row ids, field names, purposes and attributes stay in the log for ever.
 //     Never put personal values there.

@@ -43,6 +43,7 @@ func RunStore(t *testing.T, open func(t *testing.T) audit.Store) {
 		{"a pruned entry keeps its place, event and hash and nothing else", (*suite).prunes},
 		{"EnqueueOnce, if there is one, adds an event once", (*suite).enqueuesOnce},
 		{"EnqueueOnce, if there is one, adds an event once whoever else adds it", (*suite).enqueuesOnceConcurrently},
+		{"secrets are kept by event and destroyed by subject", (*suite).secretsKept},
 		{"a cancelled context is an error", (*suite).cancelled},
 	}
 	for _, r := range rules {

@@ -80,8 +80,10 @@ func (a *app) erase(ctx context.Context, subject string) error {
 		if objects, err = forgetFiles(tx, id); err != nil {
 			return err
 		}
-		_, err = a.vault.Erase(ctx, tx, subject)
-		return err
+		if _, err = a.vault.Erase(ctx, tx, subject); err != nil {
+			return err
+		}
+		return a.log.Forget(ctx, subject) // last: what changed above has secrets too
 	})
 	if err != nil {
 		return err

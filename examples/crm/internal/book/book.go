@@ -19,9 +19,9 @@ const Tenant = "main"
 // counts by is not.
 type Customer struct {
 	ID       string `gorm:"primaryKey;size:36" privacy:"subject=customer"`
-	TenantID string `gorm:"size:36;not null;index"`
-	OwnerID  string `gorm:"size:36;not null;index"`
-	Hidden   bool   `gorm:"not null"`
+	TenantID string `gorm:"size:36;not null;index" audit:"plain"`
+	OwnerID  string `gorm:"size:36;not null;index" audit:"plain"`
+	Hidden   bool   `gorm:"not null" audit:"plain"`
 	Country  string `gorm:"size:80;not null"`
 
 	FirstName  privacy.String `privacy:"mask=name,search=name"`
@@ -52,7 +52,7 @@ type Customer struct {
 type Invoice struct {
 	ID         string    `gorm:"primaryKey;size:36"`
 	TenantID   string    `gorm:"size:36;not null;index"`
-	CustomerID string    `gorm:"size:36;not null;index" privacy:"subject=customer"`
+	CustomerID string    `gorm:"size:36;not null;index" privacy:"subject=customer" audit:"subject=customer"`
 	OwnerID    string    `gorm:"size:36;not null;index"` // the customer's owner, kept equal in the same transaction
 	Hidden     bool      `gorm:"not null"`               // likewise
 	Date       time.Time `gorm:"not null;index"`
@@ -73,7 +73,7 @@ type Invoice struct {
 type Document struct {
 	ID         string `gorm:"primaryKey;size:36"`
 	TenantID   string `gorm:"size:36;not null;index"`
-	CustomerID string `gorm:"size:36;not null;index" privacy:"subject=customer"`
+	CustomerID string `gorm:"size:36;not null;index" privacy:"subject=customer" audit:"subject=customer"`
 	OwnerID    string `gorm:"size:36;not null;index"` // the customer's owner, kept equal in the same transaction
 	Hidden     bool   `gorm:"not null"`               // likewise
 	Object     string `gorm:"size:32;not null;index"` // names the file in the folder; "" when the customer was erased
