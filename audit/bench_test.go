@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"html/template"
 	"io"
 	"log/slog"
 	"sync"
@@ -173,5 +174,51 @@ func BenchmarkVerify(b *testing.B) {
 			require.True(b, r.OK && r.Size == events)
 		}
 		b.ReportMetric(float64(events*b.N)/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+// BenchmarkSeen compares a list page of 50 rows, read by GORM and rendered as
+// HTML, with the same page and Seen: what the reader waits for ("x/latency", with the
+// writing of other pages' events going on meanwhile) and all of it, up to the sealing ("x/all").
+func BenchmarkSeen(b *testing.B) {
+	benchEngines(b, func(b *testing.B, db testdb.DB) {
+		require.NoError(b, db.AutoMigrate(&customer{}))
+		rows := make([]customer, 1000)
+		for i := range rows {
+			rows[i] = customer{ID: fmt.Sprintf("%04d", i), Name: "Luís Gonçalves", Phone: "13800138000", Owner: "u3"}
+		}
+		require.NoError(b, db.Create(&rows).Error)
+		log := benchLog(b, db)
+		ctx := as(b.Context(), audit.Actor{ID: "u3", IP: "10.0.0.7", Channel: "web"})
+		page := template.Must(template.New("page").Parse(`<table>{{range .}}<tr><td>{{.ID}}</td><td>{{.Name}}</td><td>{{.Phone}}</td><td>{{.Owner}}</td></tr>{{end}}</table>`))
+		list := func(i int, seen bool) {
+			var l []customer
+			require.NoError(b, db.WithContext(ctx).Order("id").Offset(i%900).Limit(50).Find(&l).Error)
+			if seen {
+				keys := make([]string, len(l))
+				for i := range l {
+					keys[i] = l[i].ID
+				}
+				require.NoError(b, log.Seen(ctx, "customer", keys, []string{"id", "name", "phone", "owner"}))
+			}
+			require.NoError(b, page.Execute(io.Discard, l))
+		}
+		var wall, whole [2]time.Duration
+		for n := 0; b.Loop(); n++ {
+			for side := range 2 {
+				start := time.Now()
+				for i := range 50 {
+					list(n*50+i, side == 1)
+				}
+				wall[side] += time.Since(start)
+				// Sealing is not what a reader waits for; it is counted apart.
+				require.NoError(b, log.Flush(ctx))
+				_, err := log.Seal(ctx)
+				require.NoError(b, err)
+				whole[side] += time.Since(start)
+			}
+		}
+		b.ReportMetric(whole[1].Seconds()/whole[0].Seconds(), "x/all")
+		b.ReportMetric(wall[1].Seconds()/wall[0].Seconds(), "x/latency")
 	})
 }

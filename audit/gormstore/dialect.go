@@ -117,8 +117,13 @@ func (s *Store) snapshot(ctx context.Context, f func(tx *sql.Tx) error) error {
 }
 
 func (s *Store) repeat(ctx context.Context, options *sql.TxOptions, f func(tx *sql.Tx) error) error {
+	return patiently(ctx, func() error { return s.once(ctx, options, f) })
+}
+
+// patiently calls f again while its failure is transient.
+func patiently(ctx context.Context, f func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := s.once(ctx, options, f)
+		err := f()
 		if err == nil || attempt == attempts || !isTransient(err) {
 			return err
 		}

@@ -84,7 +84,18 @@ func (s *Store) Enqueue(ctx context.Context, events []audit.Pending) error {
 	if tx, ok := audit.Tx(ctx); ok {
 		return s.enqueue(ctx, tx, events)
 	}
+	if s.fitsOneStatement(events) { // which is a transaction by itself, at a third of the round trips
+		return patiently(ctx, func() error { return s.enqueue(ctx, s.pool, events) })
+	}
 	return s.within(ctx, func(tx *sql.Tx) error { return s.enqueue(ctx, tx, events) })
+}
+
+func (s *Store) fitsOneStatement(events []audit.Pending) bool {
+	size := 0
+	for _, p := range events {
+		size += len(p.Data)
+	}
+	return len(events) <= statementRows && size <= statementBytes
 }
 
 func (s *Store) enqueue(ctx context.Context, tx execer, events []audit.Pending) error {
