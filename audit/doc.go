@@ -37,7 +37,34 @@
 //
 // A signing key from GenerateKey that the database's administrators do not have,
 // a function that tells who acts in a context, and a place for checkpoints
-// outside the database (audit/fileanchor), or Unanchored to go without on purpose.
+// outside the database (audit/fileanchor, audit/diranchor, audit/witness, or k of
+// n of them with QuorumAnchor), or Unanchored to go without on purpose.
+//
+// # What others can check
+//
+// ProveHistory proves events to a customer or a court, ProveConsistency that nothing
+// changed since a checkpoint they have, Export is for an auditor. All of it is checked
+// offline with the verifier key alone, by the functions here, by the program
+// audit/cmd/auditverify, or by anything that reads C2SP's formats
+// (testdata/read_log.py is one, in Python). A proof says that events are in the log,
+// not that there are no others; of changes, their numbers say that.
+//
+// Verify and VerifyExport read everything; with VerifyOptions.Since they go on from
+// where an earlier verification ended, and do not see what was edited before it. A
+// pruned log is believed there to hold the changes its rows had before. Counters of rows
+// without new events are not compared then.
+//
+// # Keys and restores
+//
+// To rotate the signing key, give all processes the new key in Config.Keys, with its
+// Signer; then make it Config.Signer and the old one an entry of Config.Keys; then, when
+// nothing waits that was recorded before, leave out the old Signer and keep its
+// Verifier, with Until if it was stolen. In between every checkpoint carries both
+// signatures. What waits under a key whose Signer is gone is not sealed until it is back.
+//
+// A database restored from a backup is older than its anchor, and Verify says so.
+// DeclareRestore makes it a new epoch: the declaration names what was abandoned, is
+// sealed, stays in every report, and excuses nothing else.
 //
 // # What is not protected
 //
