@@ -65,3 +65,33 @@ func TestWhatIsNoCheckpointOfTheWholeAnchorsNothing(t *testing.T) {
 		require.Equal(t, []string{"bad-checkpoint (top) anchored checkpoint 0"}, found(r, nil), "%s", r)
 	}
 }
+
+// A signature has one spelling: base64 would let its unused bits vary.
+func TestASecondSpellingOfASignature(t *testing.T) {
+	signer, verifier := keys(t)
+	msg := headOf(t, signer, "", tlog.Hash{1}).Note
+	_, err := audit.OpenCheckpoint(msg, verifier)
+	require.NoError(t, err)
+	last := len(msg) - len("X=\n") // X has two bits that mean nothing, and they are 0
+	msg[last]++
+	_, err = audit.OpenCheckpoint(msg, verifier)
+	require.Error(t, err)
+}
+
+// An event that stands in another tenant's log proves nothing, whoever signed it.
+func TestAnEventOfAnotherTenantIsNotProven(t *testing.T) {
+	signer, verifier := keys(t)
+	for _, log := range []string{"main", "acme"} {
+		body, err := audit.EncodeEvent(audit.Event{ID: audit.VectorEvent().ID, Actor: audit.Actor{Tenant: "main"}, Action: "a.b"})
+		require.NoError(t, err)
+		data, leaf := audit.EncodeEntry(log, 1, 0, nil, body)
+		p := audit.TLogProof{Extra: data, Checkpoint: headOf(t, signer, log, leaf).Note}
+		_, _, err = p.OpenEvent(audit.KeysOf(verifier))
+		if log == "main" {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.ErrorContains(t, err, `is not an event of log "acme"`)
+	}
+}
