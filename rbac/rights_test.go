@@ -54,6 +54,12 @@ func fieldUses() []use {
 			return err
 		}
 	}
+	having := func(condition string) func(*gorm.DB) error {
+		return func(db *gorm.DB) error {
+			_, err := scannedRows(db.Model(&Customer{}).Select("count(*)").Having(condition))
+			return err
+		}
+	}
 	const m, r, s, a = rbac.Match, rbac.Range | rbac.Match, rbac.Sort, rbac.Aggregate
 	return []use{
 		{name: "=", need: m, run: where("phone = ?", "x")},
@@ -177,6 +183,10 @@ func fieldUses() []use {
 		{name: "HAVING MAX", need: a, run: group("id", "max(phone) > 'a'")},
 		{name: "HAVING COUNT", need: a, run: group("id", "count(phone) > 0")},
 		{name: "HAVING a condition inside", need: a | m, run: group("id", "sum(CASE WHEN phone = 'x' THEN 1 ELSE 0 END) > 0")},
+		{name: "HAVING without GROUP BY, MAX", need: a, run: having("max(phone) > 'a'")},
+		{name: "HAVING without GROUP BY, a condition inside", need: a | m, run: having("sum(CASE WHEN phone = 'x' THEN 1 ELSE 0 END) >= 0")},
+		{name: "HAVING without GROUP BY, the column itself", need: a | m, run: having("phone = '13900139000'"), not: "all but sqlite"},
+		{name: "HAVING of a subselect", need: a | m, run: where("EXISTS (SELECT count(*) FROM notes HAVING sum(CASE WHEN notes.text = phone THEN 1 ELSE 0 END) >= 0)")},
 		{name: "COUNT(column)", need: a, run: list("count(phone)")},
 		{name: "COUNT(DISTINCT)", need: a, run: list("COUNT(DISTINCT phone)")},
 		{name: "Distinct.Count", need: a, run: func(db *gorm.DB) error {
