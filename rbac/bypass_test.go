@@ -296,7 +296,7 @@ func ignoreNotFound(err error) error {
 // naive is the row filter that everybody writes first: a callback that adds a condition.
 func naive(t *testing.T, db *gorm.DB) *gorm.DB {
 	filter := func(db *gorm.DB) {
-		if db.Statement.Schema == nil || db.Statement.Schema.Table != "customers" {
+		if _, look := db.Get("look"); look || db.Statement.Schema == nil || db.Statement.Schema.Table != "customers" {
 			return
 		}
 		db.Statement.AddClause(clause.Where{Exprs: []clause.Expression{

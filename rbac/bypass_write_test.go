@@ -1,6 +1,7 @@
 package rbac_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -140,7 +141,7 @@ func thefts() []theft {
 		{"Delete with a comment", func(db *gorm.DB) error { return db.Where("1 = 1 -- ").Delete(&Customer{}).Error }, "a comment"},
 		{"Exec", func(db *gorm.DB) error { return db.Exec("UPDATE customers SET name = 'stolen' WHERE id = '4'").Error }, "names the guarded table"},
 		{"Exec DROP", func(db *gorm.DB) error { return db.Exec("DROP TABLE customers").Error }, "names the guarded table"},
-		{"AutoMigrate", func(db *gorm.DB) error { return db.Migrator().DropTable(&Customer{}) }, "names the guarded table"},
+		{"Migrator DROP", func(db *gorm.DB) error { return db.Migrator().DropTable(&Customer{}) }, "names the guarded table"},
 		{"several statements", func(db *gorm.DB) error {
 			return db.Model(&Customer{}).Where("id = '1'; UPDATE notes SET text = 'x'").Update("name", "x").Error
 		}, "a semicolon"},
@@ -167,12 +168,17 @@ func fingerprint(t *testing.T, free *gorm.DB) []string {
 }
 
 // TestBypassWrites: whatever ann tries, rows outside her scope stay as they are and none appears there,
-// also when she ignores the error and commits.
+// also when she ignores the error and commits; -v prints the table, with the naive filter beside it.
 func TestBypassWrites(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		_, free, _ := openCRM(t, db)
 		before := fingerprint(t, free)
+		simple, harm := naive(t, db.Reopen(t).DB), 0
+		_, hurt := stolenBy(t, simple, theft{name: "nothing", run: func(*gorm.DB) error { return nil }}, before)
+		require.Zero(t, hurt, "the table would blame the naive filter for nothing")
 		for _, x := range thefts() {
+			n, hurt := stolenBy(t, simple, x, before)
+			harm += hurt
 			table := db.WithContext(as("ann"))
 			check := func(err error) {
 				if x.want != "" {
@@ -181,10 +187,12 @@ func TestBypassWrites(t *testing.T) {
 					require.NoError(t, err, x.name)
 				}
 			}
-			check(x.run(table))
+			err := x.run(table)
+			t.Logf("%-45s naive: %-28s ours: %s", x.name, n, written(err, 0))
+			check(err)
 			require.Equal(t, before, fingerprint(t, free), x.name)
 
-			err := table.Session(&gorm.Session{NewDB: true}).Transaction(func(tx *gorm.DB) error {
+			err = table.Session(&gorm.Session{NewDB: true}).Transaction(func(tx *gorm.DB) error {
 				check(x.run(tx))
 				return nil // as if nothing had happened
 			})
@@ -193,7 +201,49 @@ func TestBypassWrites(t *testing.T) {
 			}
 			require.Equal(t, before, fingerprint(t, free), "%s, error ignored", x.name)
 		}
+		require.Greater(t, harm, 15, "the attacks no longer hurt even the naive filter: they test nothing")
 	})
+}
+
+// stolenBy runs an attack against the naive filter, in a transaction that is taken back, and says what became
+// of the rows.
+func stolenBy(t *testing.T, simple *gorm.DB, x theft, before []string) (outcome string, hurt int) {
+	if simple.Dialector.Name() == "mysql" && strings.Contains(x.name, "DROP") {
+		return "DROPS THE TABLE (not run)", 1 // MySQL cannot take it back
+	}
+	err := simple.WithContext(as("ann")).Transaction(func(tx *gorm.DB) error {
+		require.NoError(t, tx.SavePoint("attack").Error)
+		err := x.run(tx)
+		if err != nil {
+			require.NoError(t, tx.RollbackTo("attack").Error) // or PostgreSQL answers nothing more
+		}
+		look := tx.Session(&gorm.Session{NewDB: true}).Set("look", true).Session(&gorm.Session{})
+		if !look.Migrator().HasTable("customers") {
+			outcome, hurt = "DROPS THE TABLE", 1
+			return errRollback
+		}
+		if !slices.Equal(before, fingerprint(t, look)) {
+			hurt = 1
+		}
+		outcome = written(err, hurt)
+		return errRollback
+	})
+	require.ErrorIs(t, err, errRollback)
+	return outcome, hurt
+}
+
+func written(err error, hurt int) string {
+	switch {
+	case hurt > 0:
+		return "CHANGES FOREIGN ROWS"
+	case errors.Is(err, rbac.ErrDenied):
+		return "denied"
+	case errors.Is(err, rbac.ErrRefused):
+		return "refused"
+	case err != nil:
+		return "error"
+	}
+	return "own rows only"
 }
 
 // TestHonestWrites: the same calls work inside the scope.

@@ -16,7 +16,10 @@ import (
 // TestRevokeHappensBeforeDeny: while many goroutines decide, list and reload, nobody who asks after a
 // revocation returned still gets an answer from before it, and no decision mixes two policies.
 func TestRevokeHappensBeforeDeny(t *testing.T) {
-	db := testdb.New(t, testdb.SQLite)
+	testdb.Each(t, revokeHappensBeforeDeny)
+}
+
+func revokeHappensBeforeDeny(t *testing.T, db testdb.DB) {
 	a, _, _ := openCRM(t, db)
 	ann := rbac.Assignment{Tenant: "t1", User: "ann", Role: "sales"}
 	row := Customer{ID: "1", TenantID: "t1", OwnerID: "ann"}
