@@ -30,6 +30,9 @@ func (a *Authorizer) asked(op string) func(*gorm.DB) {
 		if g.who, err = a.asker(stmt.Context, g.snap); err != nil {
 			return // likewise
 		}
+		if g.who.index != nil {
+			g.who.index.pool = stmt.ConnPool
+		}
 		for _, name := range names {
 			if err := g.maySearch(name); err != nil {
 				_ = db.AddError(err)

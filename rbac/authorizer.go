@@ -35,6 +35,9 @@ type Config struct {
 	Unguarded []string
 	// Naming is the database's naming strategy, if it is not GORM's default.
 	Naming schema.Namer
+	// Index compares sealed columns by their blind indexes; *privacy.Vault is one. Nil: conditions cannot read
+	// sealed columns.
+	Index Indexer
 	// Env returns what the server knows of the request. Nil: conditions cannot ask for it, and rules not for
 	// a step-up.
 	Env func(ctx context.Context) (Env, error)
@@ -147,7 +150,7 @@ func (a *Authorizer) register(r Resource, attrs map[string]kind) error {
 	if err != nil {
 		return err
 	}
-	lang.served, lang.approvable = a.cfg.Env != nil, a.cfg.Approvals != nil
+	lang.served, lang.approvable, lang.indexed = a.cfg.Env != nil, a.cfg.Approvals != nil, a.cfg.Index != nil
 	a.resources[res.name], a.tables[strings.ToLower(res.table)], a.models[res.typ], a.langs[res] = res, res, res, lang
 	return nil
 }

@@ -21,6 +21,7 @@ type asker struct {
 	roles  *roleSet
 	now    int64          // whole seconds, UTC
 	shares *shareLookup   // nil if no condition asks for shares
+	index  *indexLookup   // nil if no condition compares a sealed column
 	with   *circumstances // nil if the policy does not ask
 }
 
@@ -35,6 +36,9 @@ func (a *Authorizer) asker(ctx context.Context, s *snapshot) (asker, error) {
 	who := asker{Caller: c, roles: s.rolesOf(c.Tenant, c.ID), now: seconds(a.cfg.now())}
 	if len(s.shared) > 0 {
 		who.shares = &shareLookup{a: a, ctx: ctx}
+	}
+	if len(s.sealed) > 0 {
+		who.index = &indexLookup{a: a, ctx: ctx}
 	}
 	if s.needy || s.asksEnv {
 		return a.withCircumstances(ctx, s, who)

@@ -25,7 +25,7 @@ type language struct {
 	shares *shareTable // or nil
 	env    *cel.Env
 
-	served, approvable bool // Config.Env and Config.Approvals are there
+	served, approvable, indexed bool // Config.Env, Config.Approvals and Config.Index are there
 }
 
 func newLanguage(res *resource, attrs map[string]kind, shares *shareTable) (*language, error) {
@@ -72,7 +72,9 @@ func (f *fields) FindStructFieldType(typ, name string) (*types.FieldType, bool) 
 	switch typ {
 	case rowType:
 		if c := f.lang.res.byName[name]; c != nil {
-			k, nullable = c.kind, c.nullable
+			if k, nullable = c.kind, c.nullable; c.blind != nil {
+				k, nullable = text, true
+			}
 		}
 	case callerType:
 		k = f.lang.attrs[name]
@@ -103,6 +105,9 @@ func (l *language) compile(src string) (*node, error) {
 	}
 	parsed, iss := l.env.Parse(src)
 	if err := firstIssue(iss); err != nil {
+		if l.mentionsSealed(src) {
+			return nil, fmt.Errorf("it cannot be parsed; what stands there is not repeated, for it may be a value of a sealed column")
+		}
 		return nil, err
 	}
 	tree := parsed.NativeRep()
@@ -113,6 +118,9 @@ func (l *language) compile(src string) (*node, error) {
 		return nil, fmt.Errorf("the condition is nested %d deep; at most %d is allowed", d, maxDepth)
 	}
 	if err := l.names(tree.Expr()); err != nil {
+		return nil, err
+	}
+	if err := l.plaintext(tree.Expr()); err != nil {
 		return nil, err
 	}
 	checked, iss := l.env.Check(parsed)
@@ -187,7 +195,10 @@ func (l *language) name(of, field string) error {
 		if c == nil {
 			return fmt.Errorf("row.%s: %s has no such column; it has %s", field, l.res.name, l.res.columnNames())
 		}
-		if c.kind == null {
+		if why := l.sealedUse(c); c.sealed && why != "" {
+			return fmt.Errorf("row.%s %s", field, why)
+		}
+		if !c.sealed && (c.kind == null || c.kind == cell) {
 			return fmt.Errorf("row.%s %s", field, c.why)
 		}
 	case "env":

@@ -130,6 +130,9 @@ func (d *differ) side(ctx context.Context, s *snapshot, c Caller) (side, error) 
 	if len(s.shared) > 0 {
 		who.shares = &shareLookup{a: d.a, ctx: ctx}
 	}
+	if len(s.sealed) > 0 {
+		who.index = &indexLookup{a: d.a, ctx: ctx, pool: d.db.Statement.ConnPool}
+	}
 	var err error
 	if s.needy || s.asksEnv {
 		who.with, err = d.a.circumstances(ctx, s, &who)

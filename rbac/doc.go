@@ -57,8 +57,21 @@
 // before the statement on its connection. Check and View look shares up by the row's key, in the transaction of WithTx if there is one.
 // On PostgreSQL an index serves within if it is COLLATE "C" or text_pattern_ops.
 //
+// A sealed column can be found to be equal, by the blind index beside it, which the vault in Config.Index knows:
+//
+//	row.phone == caller.phone, row.phone in caller.phones, row.phone in [caller.phone, caller.mobile]
+//
+// Both the database and Check compare the stored index, under each index key in use, and never the value; a row
+// in memory whose value was changed and not saved is still judged by its index. The index says which spellings
+// are the same. NULL, an erased person, a missing or empty attribute and a tenant without keys are unknown.
+// Nothing else can be asked of it: no literal, which would keep a personal value readable in the policy, its
+// history and its explanations; no other column; no order; and nothing below ! or in !=, where a row that is
+// not indexed would count as another value. A deny rule may ask: what is unknown is denied, but if Config.Index
+// left out a key that rows are indexed with, it would forbid too little. Keys are read on the statement's connection;
+// by Check and View in the transaction of WithTx. Diff compares sealed columns under the keys of its context's tenant.
+//
 // Everything else is refused when the policy is written, with the reason: floating point, arithmetic,
-// casts, ordered strings, text functions, sealed columns, unknown names. 4096 bytes, 256 parts, 32 deep.
+// casts, ordered strings, text functions, unknown names. 4096 bytes, 256 parts, 32 deep.
 //
 // # How statements are guarded
 //

@@ -63,6 +63,8 @@ func (n *node) foldLeaf(e *env) (*node, error) {
 		return n.foldWithin(e)
 	case opShared:
 		return n.foldShared(e)
+	case opSealed:
+		return n.foldSealed(e)
 	}
 	f := &node{op: n.op, cmp: n.cmp, left: n.left.fold(e), right: n.right.fold(e)}
 	if n.op == opNull {

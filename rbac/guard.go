@@ -97,6 +97,9 @@ func (g *guard) prepare() error {
 		g.who.shares.pool = g.inner
 		g.who.shares.first = g.db.Dialector.Name() == mysql && !g.db.DryRun
 	}
+	if g.who.index != nil {
+		g.who.index.pool = g.inner
+	}
 	list, written := stmt.Clauses["SELECT"]
 	g.listed = len(stmt.Selects) > 0 || written && list.Expression != nil
 	if g.res == nil {

@@ -41,6 +41,9 @@ type Thing struct {
 	Branch   *string `gorm:"size:64"`
 	Touched  int64
 	Weight   int64
+
+	Secret      secretText `gorm:"size:64"`
+	SecretIndex []byte     `gorm:"size:64;index" privacy:"of=Secret,norm=text"`
 }
 
 type status string
@@ -73,8 +76,14 @@ func hostileRow(r *rand.Rand, i int) map[string]any {
 		}
 		return v
 	}
+	tenant := pick(r, []string{"t1", "t1", "t1", "T1", "t2"})
+	var secret any
+	if s := rand.New(rand.NewPCG(uint64(i), 7)); s.IntN(4) > 0 { // of its own, so that the other columns stay what they were
+		secret = toyCell(tenant, pick(s, []string{"gone", "old", "new"}), "secret_index", pick(s, hostileStrings()))
+	}
 	return map[string]any{
-		"id": fmt.Sprintf("row-%03d", i), "tenant_id": pick(r, []string{"t1", "t1", "t1", "T1", "t2"}),
+		"secret_index": secret,
+		"id":           fmt.Sprintf("row-%03d", i), "tenant_id": tenant,
 		"owner": maybe(pick(r, hostileStrings())), "team": maybe(pick(r, hostileStrings())), "status": pick(r, hostileStrings()),
 		"note": maybe(pick(r, hostileStrings())), "level": maybe(pick(r, hostileInts())), "big": maybe(pick(r, hostileInts())),
 		"small": pick(r, []uint32{0, 1, math.MaxUint32}), "flag": maybe(r.IntN(2) == 0), "vip": maybe(r.IntN(2) == 0),
@@ -168,6 +177,23 @@ func randomPolicy(r *rand.Rand) rbac.Policy {
 	return p
 }
 
+// withSealed makes one rule ask for a sealed column, where a rule may: the rest of its condition is as hostile
+// as the others.
+func withSealed(r *rand.Rand, p rbac.Policy) rbac.Policy {
+	asked := pick(r, []string{"row.secret == caller.id", "row.secret == caller.team", "caller.team == row.secret", "row.secret == caller.missing", "row.secret in caller.reports",
+		"row.secret in caller.none", "row.secret in caller.roles", "row.secret in [caller.team, caller.missing, caller.id]", "(row.secret == caller.id || row.secret in caller.reports)"})
+	at := &p.Rules[r.IntN(len(p.Rules))]
+	switch r.IntN(3) {
+	case 0:
+		at.When = asked
+	case 1:
+		at.When = asked + " && " + at.When
+	default:
+		at.When += " || " + asked
+	}
+	return p
+}
+
 func attrs() map[string]any {
 	return map[string]any{"team": "", "missing": "", "level": int64(0), "flag": false, "reports": []string(nil), "none": []string(nil), "path": "", "paths": []string(nil), "zone": ""}
 }
@@ -213,7 +239,7 @@ func TestListEqualsCheck(t *testing.T) {
 		clock := time.Date(2026, 1, 1, 0, 0, 0, 7e8, time.UTC)
 		store := rbac.NewMemory(randomPolicy(r))
 		authz, err := rbac.Open(t.Context(), rbac.Config{Caller: whoAsks, Policies: store, Record: rbac.Discard, Attrs: attrs(),
-			Env: thingEnv, Shares: loans(), Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
+			Index: &toyIndex{keys: []string{"old", "new"}}, Env: thingEnv, Shares: loans(), Resources: []rbac.Resource{{Model: &Thing{}, Tenant: "tenant_id"}}, Now: func() time.Time { return clock }})
 		require.NoError(t, err)
 		require.NoError(t, db.Use(authz))
 
@@ -224,7 +250,7 @@ func TestListEqualsCheck(t *testing.T) {
 
 		telling := 0
 		for n := range policies {
-			p := randomPolicy(r)
+			p := withSealed(r, randomPolicy(r))
 			require.NoError(t, authz.Edit(t.Context(), func(old *rbac.Policy) error { *old = p; return nil }))
 			for _, c := range thingCallers() {
 				ctx := inContext(c)

@@ -35,6 +35,7 @@ const (
 	opShared
 	opNetwork
 	opMet
+	opSealed
 )
 
 type cmp uint8
@@ -162,6 +163,8 @@ func (n *node) eval(e *env) tri {
 		return n.inNetwork(e)
 	case opMet:
 		return n.met(e)
+	case opSealed:
+		return n.sealed(e)
 	}
 	return truth(n.left.get(e).kind == null)
 }

@@ -50,6 +50,10 @@ func valueOf(v reflect.Value, k kind) value {
 	switch {
 	case k == text:
 		return value{kind: text, s: v.String()}
+	case k == cell && v.Len() == 0:
+		return value{}
+	case k == cell:
+		return value{kind: cell, s: string(v.Bytes())}
 	case k == boolean:
 		return value{kind: boolean, i: bit(v.Bool())}
 	case k == instant && v.CanAddr():
@@ -74,6 +78,12 @@ func (c *column) convert(v any) (_ value, ok bool) {
 	}
 	rv := reflect.ValueOf(v)
 	t := rv.Type()
+	if c.kind == cell {
+		if t.Kind() != reflect.Slice || t.Elem().Kind() != reflect.Uint8 {
+			return value{}, false
+		}
+		return valueOf(rv, cell), true
+	}
 	if t.Kind() == reflect.Pointer {
 		if rv.IsNil() {
 			return c.zero(), true

@@ -41,13 +41,14 @@ type column struct {
 	index    int
 	name     string
 	field    *schema.Field
-	sealed   bool   // knows only how to show itself masked
-	kind     kind   // null if conditions cannot read it,
-	why      string // for this reason
-	nullable bool   // Go sees NULL as such; otherwise it sees the zero value,
-	strict   bool   // unless the database cannot hold NULL either
-	match    *column
-	free     bool // keys and tenants may be compared by everybody: GORM does it all the time
+	sealed   bool    // knows only how to show itself masked
+	kind     kind    // null if conditions cannot read it,
+	why      string  // for this reason
+	nullable bool    // Go sees NULL as such; otherwise it sees the zero value,
+	strict   bool    // unless the database cannot hold NULL either
+	match    *column // the sealed column this is a blind index of
+	blind    *column // the index that compares this sealed column, or nil
+	free     bool    // keys and tenants may be compared by everybody: GORM does it all the time
 	mask     masking.Kind
 	read     func(row reflect.Value) value
 	text     func(row reflect.Value) string // read, for a plain string of the model itself; or nil
@@ -102,6 +103,7 @@ func (r *resource) markMatching() {
 		if of := tagValue(col.field.Tag.Get("privacy"), "of"); of != "" {
 			if f := r.schema.LookUpField(of); f != nil && f.DBName != "" {
 				col.match = r.byName[f.DBName]
+				col.markBlind()
 			}
 		}
 	}

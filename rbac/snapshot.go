@@ -18,9 +18,10 @@ type snapshot struct {
 	roles    []string // by number; 0 is Everyone
 	ordered  []*rule  // as in the policy, for explanations
 	conds    map[condKey]*node
-	shared   map[*resource]bool // a condition on it asks for shares
-	asksEnv  bool               // a condition asks for the environment
-	needy    bool               // a rule has needs
+	shared   map[*resource]bool    // a condition on it asks for shares
+	sealed   map[*resource][]*node // the comparisons of sealed columns
+	asksEnv  bool                  // a condition asks for the environment
+	needy    bool                  // a rule has needs
 }
 
 // condKey finds a compiled condition. Nodes never change, so the next snapshot takes over those it shares.
@@ -104,7 +105,7 @@ func (s *snapshot) rulesFor(roles *roleSet, res *resource, action string, f func
 func newSnapshot(p Policy, old *snapshot, res map[string]*resource, langs map[*resource]*language) (*snapshot, error) {
 	s := &snapshot{
 		version: p.Version, rules: map[ruleKey][]*rule{}, actions: map[string]uint64{}, fields: map[fieldKey][]*fieldRule{},
-		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{}, shared: map[*resource]bool{},
+		assigned: map[userKey]*roleSet{}, roles: []string{Everyone}, conds: map[condKey]*node{}, shared: map[*resource]bool{}, sealed: map[*resource][]*node{},
 	}
 	b := &builder{snapshot: s, old: old, resources: res, langs: langs, number: map[string]int{Everyone: 0}}
 	for _, step := range []func(Policy) error{b.addRoles, b.addRules, b.addFields, b.addAssignments} {

@@ -16,6 +16,8 @@ type translator struct {
 	lang  *language
 	tree  *ast.AST
 	parts int // comparisons and what joins them; the items of lists have their own limit
+
+	negated bool // below a ! or in a !=
 }
 
 // allowedCall refuses every function and operator whose answer depends on who computes it.
@@ -71,12 +73,14 @@ func (t *translator) call(e ast.Expr, c ast.CallExpr) (*node, error) {
 		kids, err := t.conditions(c.Args())
 		return t.leaf(e, anyOf(kids...)), err
 	case operators.LogicalNot:
+		defer t.inNot()()
 		kids, err := t.conditions(c.Args())
 		if err != nil {
 			return nil, err
 		}
 		return t.leaf(e, negate(kids[0])), nil
 	case operators.NotEquals:
+		defer t.inNot()()
 		n, err := t.comparison(e, c, eq)
 		if err != nil {
 			return nil, err
@@ -94,6 +98,13 @@ func (t *translator) call(e ast.Expr, c ast.CallExpr) (*node, error) {
 		return t.comparison(e, c, op)
 	}
 	return nil, fmt.Errorf("%s is not a condition", t.source(e))
+}
+
+// inNot marks what is translated before the returned function is called as standing below a negation.
+func (t *translator) inNot() func() {
+	before := t.negated
+	t.negated = true
+	return func() { t.negated = before }
 }
 
 func (t *translator) conditions(list []ast.Expr) ([]*node, error) {
@@ -115,6 +126,9 @@ func (t *translator) comparison(e ast.Expr, c ast.CallExpr, op cmp) (*node, erro
 	}
 	if l.from != fromRow && r.from == fromRow {
 		l, r, op = r, l, op.flip()
+	}
+	if l.kind == cell || r.kind == cell {
+		return t.sealedTest(e, op, l, r)
 	}
 	if l.kind == null || r.kind == null {
 		return t.isNull(e, l, r)
@@ -160,15 +174,18 @@ func (t *translator) in(e ast.Expr, c ast.CallExpr) (*node, error) {
 			if err != nil {
 				return nil, err
 			}
-			if o.kind != l.kind || o.from == fromRow {
+			if o.kind != l.kind && (l.kind != cell || o.kind != text) || o.from == fromRow {
 				return nil, fmt.Errorf("%s: an item of the list is not a %s that is known without the row", t.source(e), l.kind)
 			}
 			n.list = append(n.list, o)
 		}
 	} else if n.right, err = t.operand(list); err != nil {
 		return nil, err
-	} else if n.right.kind != texts || l.kind != text {
+	} else if n.right.kind != texts || l.kind != text && l.kind != cell {
 		return nil, fmt.Errorf("%s: looks for a %s in a %s", t.source(e), l.kind, n.right.kind)
+	}
+	if l.kind == cell {
+		return t.sealedIn(e, n)
 	}
 	if l.kind != text && l.kind != integer {
 		return nil, fmt.Errorf("%s: only strings and integers can be looked for in a list", t.source(e))
@@ -206,6 +223,9 @@ func (t *translator) selection(e ast.Expr) (operand, error) {
 		switch name := s.FieldName(); s.Operand().AsIdent() {
 		case "row":
 			c := t.lang.res.byName[name]
+			if c.blind != nil {
+				c = c.blind
+			}
 			return operand{from: fromRow, kind: c.kind, col: c}, nil
 		case "env":
 			return operand{from: fromEnv, kind: envKind(name), name: name}, nil

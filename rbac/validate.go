@@ -201,6 +201,7 @@ func (b *builder) compile(res *resource, when string) (*node, error) {
 	if n.shares() > 0 {
 		b.shared[res] = true
 	}
+	n.sealedTests(func(test *node) { b.sealed[res] = append(b.sealed[res], test) })
 	b.asksEnv = b.asksEnv || n.asksEnv()
 	return n, nil
 }

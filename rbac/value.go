@@ -1,6 +1,9 @@
 package rbac
 
-import "time"
+import (
+	"database/sql/driver"
+	"time"
+)
 
 // kind is the type of a value in a condition. There is no floating point: it rounds differently in Go and
 // in each database.
@@ -16,10 +19,11 @@ const (
 	integers // only as a list of literals
 	period   // whole seconds
 	address  // of the client; only to be looked for in a network
+	cell     // of a blind index: a sealed column as conditions compare it
 )
 
 func (k kind) String() string {
-	return [...]string{"null", "string", "int64", "bool", "time", "[]string", "[]int64", "duration", "address"}[k]
+	return [...]string{"null", "string", "int64", "bool", "time", "[]string", "[]int64", "duration", "address", "sealed string"}[k]
 }
 
 // value is a value of one kind; list is set for lists only. The zero value is null, that is: unknown.
@@ -49,7 +53,7 @@ func kindOf(v any) kind {
 // compare orders two values of the same kind.
 func compare(a, b value) int {
 	switch {
-	case a.kind == text:
+	case a.kind == text || a.kind == cell:
 		if a.s == b.s {
 			return 0
 		}
@@ -75,6 +79,8 @@ func (v value) bind() any {
 	switch v.kind {
 	case text:
 		return v.s
+	case cell:
+		return boundCell(v.s)
 	case boolean:
 		return v.i != 0
 	case instant:
@@ -82,3 +88,9 @@ func (v value) bind() any {
 	}
 	return v.i
 }
+
+// boundCell is bytes that GORM does not take for a list, as it does behind a parenthesis.
+type boundCell string
+
+// Value is for database/sql.
+func (c boundCell) Value() (driver.Value, error) { return []byte(c), nil }

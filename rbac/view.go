@@ -40,6 +40,9 @@ func (a *Authorizer) View(ctx context.Context, rows any) ([]View, error) {
 	if err := a.loadShares(s, &who, rv); err != nil {
 		return nil, err
 	}
+	if err := a.loadIndexes(s, &who, rv); err != nil {
+		return nil, err
+	}
 	if rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
 		v, err := a.view(s, &who, rows)
 		return []View{v}, err

@@ -19,6 +19,12 @@ func (t *translator) within(e ast.Expr, c ast.CallExpr) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.kind == cell {
+		return nil, onlyEqual(l.col)
+	}
+	if r.kind == cell {
+		return nil, onlyEqual(r.col)
+	}
 	if l.kind != text || r.kind != text && r.kind != texts {
 		return nil, fmt.Errorf("%s looks for a %s below a %s; within(path, above) takes a string and a string or []string", t.source(e), l.kind, r.kind)
 	}
