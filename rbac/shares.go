@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -171,9 +170,6 @@ func (t *shareTable) fits(res *resource) error {
 	}
 	return nil
 }
-
-// name is the table's, as the guard knows guarded tables.
-func (t *shareTable) name() string { return strings.ToLower(t.res.table) }
 
 // namedAs makes sure that the table's names are those of the database.
 func (t *shareTable) namedAs(db *gorm.DB) error {
