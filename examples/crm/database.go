@@ -38,7 +38,7 @@ func openDatabase(s settings, f folder, log *slog.Logger) (*gorm.DB, error) {
 		Logger: logger.NewSlogLogger(log, logger.Config{
 			SlowThreshold: time.Second, ParameterizedQueries: true, IgnoreRecordNotFoundError: true, LogLevel: gormLevel(s.log),
 		}),
-		NowFunc:        func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
+		NowFunc:        func() time.Time { return s.clock().UTC().Truncate(time.Millisecond) },
 		TranslateError: true,
 	})
 	if err != nil {

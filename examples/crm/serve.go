@@ -76,7 +76,7 @@ func (c *command) announce(addr net.Addr, logins []web.Login) {
 
 // pages puts the pages on top of the desk.
 func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.Handler, error) {
-	door, err := signin.Open(ctx, signin.Config{DB: a.db, Accounts: a.desk, Record: a.log})
+	door, err := signin.Open(ctx, signin.Config{DB: a.db, Accounts: a.desk, Record: a.log, Now: a.now})
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 		RequestInfo: func(ctx context.Context, ip, requestID string) context.Context {
 			return who.With(ctx, who.Who{Tenant: book.Tenant, IP: ip, RequestID: requestID, Channel: "web"})
 		},
-		Log: a.logger, Lang: s.lang, Secure: s.tlsCert != "", DemoLogins: logins,
+		Log: a.logger, Now: a.now, Lang: s.lang, Secure: s.tlsCert != "", DemoLogins: logins,
 	})
 }
 

@@ -19,6 +19,8 @@ type settings struct {
 	lang string // "zh" or "en": of pages whose reader has not chosen
 	log  string // level of the log on standard error
 
+	now func() time.Time // nil: time.Now
+
 	addr    string // serve
 	demo    bool
 	tlsCert string
@@ -115,6 +117,14 @@ func auditExportFlags(fs *flag.FlagSet, s *settings) {
 func doctorFlags(fs *flag.FlagSet, s *settings) {
 	fs.StringVar(&s.logs, "logs", "", "log files in which to look for plaintext as well: FILE,FILE")
 	fs.StringVar(&s.canaries, "canaries", "", "file of texts, one a line, that must not stand anywhere in the clear")
+}
+
+// clock is the time of rows, log entries and pages.
+func (s settings) clock() time.Time {
+	if s.now == nil {
+		return time.Now()
+	}
+	return s.now()
 }
 
 // env returns a CONFIDE_ variable.

@@ -71,7 +71,7 @@ func (a *app) taker(kind intake.Kind, w *welcome) intake.Taker {
 	case "employees":
 		return &intake.Employees{Welcome: w.user}
 	case "customers":
-		return &intake.Customers{Start: time.Now().UTC().Truncate(time.Second)}
+		return &intake.Customers{Start: a.now().UTC().Truncate(time.Second)}
 	}
 	return &intake.Invoices{}
 }

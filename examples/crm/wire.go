@@ -27,6 +27,7 @@ import (
 // An app is the CRM, put together: the one place where the packages of Confide
 // meet.
 type app struct {
+	now    func() time.Time
 	folder folder
 	logger *slog.Logger
 	db     *gorm.DB
@@ -46,7 +47,7 @@ func open(ctx context.Context, c *command) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{folder: folder(c.data), logger: logger}
+	a := &app{now: c.clock, folder: folder(c.data), logger: logger}
 	_, missing := os.Stat(a.folder.database())
 	if err := a.folder.prepare(); err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (a *app) openLog(ctx context.Context) error {
 	}
 	a.log, err = audit.Open(ctx, audit.Config{
 		Store: store, Signer: signer, Verifier: verifier, Anchor: anchor,
-		Actor: actor, Logger: a.logger, Interval: time.Second, Ignore: []string{"crm_sessions"},
+		Actor: actor, Logger: a.logger, Now: a.now, Interval: time.Second, Ignore: []string{"crm_sessions"},
 		Diff: &audit.Diff{}, RawReasons: []string{migration},
 	})
 	return err

@@ -2,6 +2,8 @@ package desk
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/confide-go/confide/masking"
@@ -53,8 +55,8 @@ func cells[T any, P interface {
 			full[key] = append(full[key], i)
 		}
 	}
-	for key, at := range full {
-		if err := open(ctx, d, rows, at, strings.Split(key, ","), purpose, shown); err != nil {
+	for _, key := range slices.Sorted(maps.Keys(full)) { // in one order, or the log would tell the same look in several ways
+		if err := open(ctx, d, rows, full[key], strings.Split(key, ","), purpose, shown); err != nil {
 			return nil, err
 		}
 	}

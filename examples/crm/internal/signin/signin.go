@@ -94,15 +94,11 @@ func Open(ctx context.Context, c Config) (*Door, error) {
 		c.Key = make([]byte, keyLen)
 		rand.Read(c.Key)
 	}
-	decoy, err := HashPassword(rand.Text())
-	if err != nil {
-		return nil, err
-	}
 	if err := c.DB.WithContext(ctx).AutoMigrate(&session{}); err != nil {
 		return nil, fmt.Errorf("signin: create the table of sessions: %w", err)
 	}
 	return &Door{
-		db: c.DB, accounts: c.Accounts, record: c.Record, key: c.Key, now: c.Now, decoy: decoy,
+		db: c.DB, accounts: c.Accounts, record: c.Record, key: c.Key, now: c.Now, decoy: decoyHash(),
 		// One hash takes 64 MiB: a crowd at the door waits instead of taking all memory.
 		hashing:   make(chan struct{}, max(2, runtime.GOMAXPROCS(0)/argonLanes)),
 		byLogin:   newThrottle(loginBurst, loginEvery),
