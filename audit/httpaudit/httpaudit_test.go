@@ -94,7 +94,7 @@ func TestWhatIsRecorded(t *testing.T) {
 		{"written", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "x") }, nil},
 		{"not found", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }, nil},
 		{"denied", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }, []string{"http.denied 203.0.113.9 web [result=denied status=403 method=GET pattern=GET /customers/{id}]"}},
-		{"no login", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", 401) }, []string{"http.denied 203.0.113.9 web [result=denied status=401 method=GET pattern=GET /customers/{id}]"}},
+		{"no login", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "x", http.StatusUnauthorized) }, []string{"http.denied 203.0.113.9 web [result=denied status=401 method=GET pattern=GET /customers/{id}]"}},
 		{"too many", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(429) }, []string{"http.denied 203.0.113.9 web [result=denied status=429 method=GET pattern=GET /customers/{id}]"}},
 		{"failed", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, []string{"http.failed 203.0.113.9 web [result=failed status=503 method=GET pattern=GET /customers/{id}]"}},
 		{"the first status counts", func(w http.ResponseWriter, _ *http.Request) {
