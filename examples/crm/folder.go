@@ -24,6 +24,7 @@ import (
 //	keys/audit.pub       the key to check the log with; not secret
 //	files/               files of customers, each sealed under a key of its own
 //	anchors/             signed checkpoints of the log, outside the database
+//	spill/               events on their way into the log; empty between runs
 //	backups/data/        snapshots of everything but the customers' keys
 //	backups/erasures     the erasure ledger, see ledger.go
 //	backups/files/       snapshots of files/
@@ -35,6 +36,7 @@ func (f folder) kek() string         { return filepath.Join(string(f), "keys", "
 func (f folder) auditKey() string    { return filepath.Join(string(f), "keys", "audit.sealed") }
 func (f folder) auditPublic() string { return filepath.Join(string(f), "keys", "audit.pub") }
 func (f folder) anchors() string     { return filepath.Join(string(f), "anchors", "audit") }
+func (f folder) spill() string       { return filepath.Join(string(f), "spill") }
 func (f folder) files() string       { return filepath.Join(string(f), "files") }
 func (f folder) dataBackups() string { return filepath.Join(string(f), "backups", "data") }
 func (f folder) keyBackups() string  { return filepath.Join(string(f), "backups", "keys") }

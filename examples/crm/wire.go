@@ -136,7 +136,7 @@ func (a *app) openLog(ctx context.Context) error {
 	a.log, err = audit.Open(ctx, audit.Config{
 		Store: store, Signer: signer, Verifier: verifier, Anchor: anchor,
 		Actor: actor, Logger: a.logger, Now: a.now, Interval: time.Second, Ignore: []string{"crm_sessions"},
-		Diff: &audit.Diff{}, RawReasons: []string{migration},
+		Diff: &audit.Diff{}, RawReasons: []string{migration}, Spill: a.folder.spill(),
 	})
 	return err
 }

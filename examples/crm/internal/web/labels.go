@@ -63,7 +63,11 @@ func actionKeys() map[string]string {
 		"import.customers": "action.import.customers", "import.employees": "action.import.employees", "import.invoices": "action.import.invoices",
 		"backup.run": "action.backup.run", "backup.verify": "action.backup.verify", "backup.restore": "action.backup.restore",
 		"backup.prune": "action.backup.prune", "backup.promote": "action.backup.promote",
+		"backup.drill": "action.backup.drill", "backup.missed": "action.backup.missed", "backup.merge": "action.backup.merge",
 		"rbac.system": "action.rbac.system", "audit.checkpoint": "action.audit.checkpoint",
+		"audit.gap": "action.audit.gap", "audit.raw": "action.audit.raw", "audit.outofband": "action.audit.outofband",
+		"audit.purge": "action.audit.purge", "audit.epoch": "action.audit.epoch",
+		"subject.erased": "action.subject.erased", "log.export": "action.log.export",
 	}
 }
 
