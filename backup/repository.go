@@ -32,6 +32,12 @@ type Config struct {
 	// Epochs seal rows a second time, under keys that are destroyed on a schedule.
 	// Nil: nothing is forgotten but by Prune.
 	Epochs Epochs
+
+	// Retain, if above zero, is for how long nobody shall be able to delete what a
+	// new snapshot consists of, also what older runs stored: each run extends the
+	// retention of all of it to at least so long from then, at most a day or a 32nd longer.
+	// At least a minute, and only with a store that is a Retainer.
+	Retain time.Duration
 }
 
 // A Repository is the snapshots of one data set in one store. Its methods may be
@@ -57,6 +63,9 @@ func Open(ctx context.Context, cfg Config) (*Repository, error) {
 	case !validDataSet(cfg.DataSet):
 		return nil, errors.New("backup: Config.DataSet must be 1 to 63 of a-z, 0-9, '-' and '_'")
 	}
+	if err := checkRetain(cfg); err != nil {
+		return nil, err
+	}
 	for i, to := range cfg.Recipients {
 		if to.Name == "" || to.Key == nil || slices.ContainsFunc(cfg.Recipients[:i], func(r Recipient) bool { return r.Name == to.Name }) {
 			return nil, fmt.Errorf("backup: Config.Recipients[%d] needs a key and a name of its own", i)
@@ -72,6 +81,19 @@ func Open(ctx context.Context, cfg Config) (*Repository, error) {
 	}
 	r.keys = keys
 	return r, nil
+}
+
+func checkRetain(cfg Config) error {
+	if cfg.Retain == 0 {
+		return nil
+	}
+	if cfg.Retain < time.Minute {
+		return errors.New("backup: Config.Retain must be zero or at least a minute")
+	}
+	if _, ok := AsRetainer(cfg.Store); !ok {
+		return errors.New("backup: Config.Retain is set and Config.Store cannot retain objects; use a store that can, such as s3store on a bucket with object lock, or leave Retain zero")
+	}
+	return nil
 }
 
 func validDataSet(name string) bool {

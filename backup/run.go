@@ -28,8 +28,9 @@ const defaultScrub = 30
 // Run stores a snapshot of the source and returns it. The manifest is
 // written last: a run that is killed leaves a repository that verifies, and the
 // next one uses the chunks it had stored. Of several runs at once, one wins and
-// the others fail without harm. If only the recording failed, or the source's
-// change tracking could not be told, both the snapshot and the error are returned.
+// the others fail without harm. If only the recording failed, the source's
+// change tracking could not be told, or the manifest could not be retained, both
+// the snapshot and the error are returned.
 func (r *Repository) Run(ctx context.Context, opts RunOptions) (Snapshot, error) {
 	switch {
 	case r.cfg.Source == nil:
@@ -79,6 +80,10 @@ func (r *Repository) Run(ctx context.Context, opts RunOptions) (Snapshot, error)
 	if err != nil {
 		return Snapshot{}, err
 	}
+	lock := r.newLock()
+	if err := lock.before(ctx, m, last); err != nil {
+		return Snapshot{}, err
+	}
 	object, err := c.sealManifest(head, m)
 	if err != nil {
 		return Snapshot{}, err
@@ -89,7 +94,7 @@ func (r *Repository) Run(ctx context.Context, opts RunOptions) (Snapshot, error)
 	done := &openedManifest{manifestHead: head, manifest: m, hash: manifestHash(object)}
 	s := done.snapshot()
 	s.Work = w.work
-	return s, w.afterwards(ctx, view, s)
+	return s, errors.Join(lock.after(ctx, s.ID), w.afterwards(ctx, view, s))
 }
 
 // afterwards tells the source and the recorder.
