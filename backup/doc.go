@@ -41,6 +41,12 @@
 // Around a store go packages retry, limit and quorum. Package probe tells what the
 // store really does with the credentials it is given: run it before you rely on one.
 //
+// On a store that can retain objects (S3 with object lock), set Config.Retain: before a
+// run puts its manifest it extends the retention of all that the manifest names, whoever
+// stored it, and of the manifest before; then of its own. An object that is already
+// retained for long enough is left alone. Where there are key epochs, what is retained for
+// longer than a key lives becomes unreadable all the same.
+//
 // The KEK is needed for everything: whoever loses it has no backups. With
 // Config.Recipients it is not enough to read rows: each run seals them under a key of
 // its own, which it forgets, to the public keys of people who can recover. To add or
@@ -65,7 +71,8 @@
 // read what the process itself sees from then on, and of older snapshots the schema,
 // the numbers and one primary key a chunk (none where there are epochs). The number, time and size of
 // snapshots and chunks. A store that shows an older but complete state: give
-// Verify the Heads that the Recorder was told. Views, triggers and functions are
+// Verify the Heads that the Recorder was told. With Retain, the records of prunes, the reports of drills
+// and manifests older than the one before the newest are locked no longer than when they were new, if at all. Views, triggers and functions are
 // not copied; Snapshot.Omitted names them. Merge brings values back as they are
 // stored: one that is sealed to a row and a person opens in that row, of the same
 // database, as long as the person's key is there; rows that the database numbers
