@@ -381,6 +381,7 @@ func TestLocksAreSetSeveralAtOnceAndNotAllAtOnce(t *testing.T) {
 	r, err := backup.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	run(t, r)
+	require.False(t, busy.over.Load())
 	require.EqualValues(t, 16, busy.most.Load())
 	require.Empty(t, v.unlocked(t, month))
 }
@@ -391,6 +392,7 @@ type crowded struct {
 	here, most atomic.Int64
 	once       sync.Once
 	full       chan struct{}
+	over       atomic.Bool // more than sixteen
 }
 
 func (c *crowded) RetainedUntil(ctx context.Context, key string) (time.Time, error) {
@@ -398,13 +400,16 @@ func (c *crowded) RetainedUntil(ctx context.Context, key string) (time.Time, err
 	defer c.here.Add(-1)
 	for most := c.most.Load(); here > most && !c.most.CompareAndSwap(most, here); most = c.most.Load() {
 	}
-	if here == 16 {
-		c.once.Do(func() { close(c.full) })
+	switch here {
+	case 16:
+		c.once.Do(func() { time.AfterFunc(200*time.Millisecond, func() { close(c.full) }) }) // a 17th would come meanwhile
+	case 17:
+		c.over.Store(true)
 	}
 	select {
 	case <-c.full:
 	case <-ctx.Done():
-	case <-time.After(10 * time.Second): // fewer at once: the test fails
+	case <-time.After(20 * time.Second): // fewer at once: the test fails
 		c.once.Do(func() { close(c.full) })
 	}
 	return c.locker.RetainedUntil(ctx, key)
