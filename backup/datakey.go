@@ -22,7 +22,7 @@ import (
 // A Recipient is somebody who can read what is backed up from now on, by a key
 // whose private half the writer does not have.
 type Recipient struct {
-	Name string             // for messages; not secret
+	Name string             // not secret; another key needs another name, as by the names a run tells whether the readers have changed
 	Key  tink.HybridEncrypt // e.g. hybrid.NewHybridEncrypt of a DHKEM_X25519 public keyset
 }
 

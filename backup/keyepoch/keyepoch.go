@@ -85,7 +85,7 @@ func (f *Folder) Current(ctx context.Context, now time.Time) (backup.Epoch, erro
 	return backup.Epoch{ID: id, Key: key, Expires: ends.Add(f.cfg.Keep)}, err
 }
 
-const version = 1
+const version = 1 // of both kinds of files; backup/FORMAT.md describes them
 
 func binding(id string) []byte { return []byte("confide/backup/key-epoch/v1/" + id) }
 
@@ -113,13 +113,16 @@ func (f *Folder) Open(ctx context.Context, id string) (tink.AEADWithContext, err
 	if err != nil {
 		return nil, fmt.Errorf("keyepoch: key of epoch %s: %w", id, err)
 	}
-	if len(data) == 0 || data[0] != version {
-		return nil, fmt.Errorf("keyepoch: the key file of epoch %s is of another version or empty", id)
+	switch {
+	case len(data) == 0:
+		return nil, fmt.Errorf("keyepoch: the key file of epoch %s is empty; bring it back from a copy, or what was sealed in this epoch is lost", id)
+	case data[0] != version:
+		return nil, fmt.Errorf("keyepoch: the key file of epoch %s has unknown version %d; a newer version of this package may have written it", id, data[0])
 	}
 	sealed := ciphertext(data[1:])
 	handle, err := keyset.ReadWithContext(ctx, &sealed, f.cfg.KEK, binding(id))
 	if err != nil {
-		return nil, fmt.Errorf("keyepoch: the KEK does not open the key of epoch %s", id)
+		return nil, fmt.Errorf("keyepoch: the KEK does not open the key of epoch %s: it is another KEK, or %[1]s.key was changed; bring back the right one, or what was sealed in this epoch is lost", id)
 	}
 	key, err := aead.New(handle)
 	if err != nil {
