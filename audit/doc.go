@@ -46,7 +46,8 @@
 // changed since a checkpoint they have, Export is for an auditor. All of it is checked
 // offline with the verifier key alone, by the functions here, by the program
 // audit/cmd/auditverify, or by anything that reads C2SP's formats
-// (testdata/read_log.py is one, in Python). A proof says that events are in the log,
+// (testdata/read_log.py is one, in Python). "auditverify tamper" attacks a copy of your
+// export, package hammer your database with processes that are killed. A proof says that events are in the log,
 // not that there are no others; of changes, their numbers say that.
 //
 // Verify and VerifyExport read everything; with VerifyOptions.Since they go on from

@@ -223,3 +223,30 @@ func (w *spiller) kill(t *testing.T) {
 	}
 	require.NotEmpty(t, w.said)
 }
+
+// settle seals until the server has finished what clients left to it that are
+// dead by now: nothing waits and no row comes for some rounds in a row.
+func settle(t *testing.T, db testdb.DB, log *audit.Log) {
+	for quiet := 0; quiet < 8; {
+		before := len(storedCustomers(t, db))
+		_, err := log.Seal(t.Context())
+		require.NoError(t, err)
+		var waiting int64
+		require.NoError(t, db.Table("confide_audit_pending").Count(&waiting).Error)
+		quiet++
+		if waiting > 0 || before != len(storedCustomers(t, db)) {
+			quiet = 0
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func storedCustomers(t *testing.T, db testdb.DB) map[string]bool {
+	var ids []string
+	require.NoError(t, db.Model(&customer{}).Pluck("id", &ids).Error)
+	stored := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		stored[id] = true
+	}
+	return stored
+}

@@ -2,7 +2,7 @@
 // customers' data private with Confide.
 //
 //	crm [serve]  -addr -data -db -lang -demo      crm import   -data … employees|customers|invoices FILE
-//	crm audit    verify|export -data …            crm backup   run|list|verify|restore|drill|prune -data …
+//	crm audit    verify|export|hammer -data …     crm backup   run|list|verify|restore|drill|prune -data …
 //	crm subject  erase -data … ID                 crm doctor   -data …
 //	crm keys     status|rotate|retire -data … [KIND]
 //
@@ -69,6 +69,7 @@ func verbs() []verb {
 		{"import", "employees|customers|invoices FILE", "bring a CSV file in", importFlags, importFile},
 		{"audit verify", "", "check the audit log against its signatures and anchors", nil, auditVerify},
 		{"audit export", "[CUSTOMER]", "write the audit log, or who saw CUSTOMER, as csv, ocsf or jsonl (with proofs)", auditExportFlags, auditExport},
+		{"audit hammer", "", "kill processes that record and seal on an empty database, then verify everything", hammerFlags, auditHammer},
 		{"backup run", "", "take a snapshot", backupFlags, backupRun},
 		{"backup list", "", "list the snapshots", nil, backupList},
 		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},

@@ -36,7 +36,9 @@ type settings struct {
 	rpo, rto time.Duration       // backup drill
 	keep     backup.PruneOptions // backup prune
 	accept   uint64
-	format   string // audit export
+	format   string        // audit export
+	lasts    time.Duration // audit hammer
+	worker   bool
 
 	logs     string // doctor: log files to look for plaintext in, FILE,FILE
 	canaries string // doctor: file of texts that must not be anywhere in the clear

@@ -10,7 +10,9 @@
 // for a log whose key was rotated, and KEY@N bounds a revoked key to checkpoints up to
 // N. verify prints UNANCHORED unless a checkpoint from outside the database, or
 // the state of an earlier verification, is given. tamper attacks a copy of the export
-// in memory, each attack by its name, and shows that it is found.
+// in memory, each attack by its name, and shows that it is found. To kill processes that
+// record and seal on a database needs a driver, which this program has not:
+// that is package audit/hammer, or "crm audit hammer" of examples/crm.
 //
 // Exit status: 0 everything fits; 1 it could not be checked; 2 wrong usage; 3 something
 // is not what was written. UNANCHORED is 0 when no checkpoint was asked for.
