@@ -87,6 +87,9 @@ func (p Promotion) run(ctx context.Context, db *sql.DB) (steps []Step, erased in
 		}
 		people = append(people, subject)
 	}
+	if len(people) > 0 && p.Readable == nil { // before anybody is erased again
+		return nil, 0, errors.New("people were erased, and Promotion.Readable is nil, so that nobody can tell whether they are")
+	}
 	do := func(name string, f func() (string, error)) {
 		if err != nil {
 			return
@@ -127,9 +130,6 @@ func (p Promotion) replay(ctx context.Context, db *sql.DB, people []string) (str
 func (p Promotion) canary(ctx context.Context, db *sql.DB, people []string) (string, error) {
 	if len(people) == 0 {
 		return "nobody was erased", nil
-	}
-	if p.Readable == nil {
-		return "", errors.New("people were erased, and Promotion.Readable is nil, so that nobody can tell whether they are")
 	}
 	for n, subject := range people {
 		readable, err := p.Readable(ctx, db, subject)

@@ -81,9 +81,22 @@ type holding struct {
 	err  error
 }
 
+// settleTries is how often settle asks again when a put went on meanwhile.
+const settleTries = 4
+
 // settle asks all stores and returns the object that exists. One that some stores
 // hold and none contradicts is put where it is missing, and exists then.
-func (s *Store) settle(ctx context.Context, key string) ([]byte, error) {
+func (s *Store) settle(ctx context.Context, key string) (data []byte, err error) {
+	for range settleTries {
+		var again bool
+		if data, again, err = s.settleOnce(ctx, key); !again || ctx.Err() != nil {
+			return data, err
+		}
+	}
+	return nil, err
+}
+
+func (s *Store) settleOnce(ctx context.Context, key string) (data []byte, again bool, err error) {
 	holds := make([]holding, len(s.stores))
 	s.each(s.all(), func(i int) error {
 		holds[i].data, holds[i].err = s.stores[i].Get(ctx, key, 0, -1)
@@ -96,17 +109,17 @@ func (s *Store) settle(ctx context.Context, key string) ([]byte, error) {
 	best, copies, absent := elect(holds)
 	if absent > len(s.stores)-s.write { // too many for it to exist anywhere
 		if copies == 0 {
-			return nil, fmt.Errorf("quorum: %s: %w", key, fs.ErrNotExist)
+			return nil, false, fmt.Errorf("quorum: %s: %w", key, fs.ErrNotExist)
 		}
 	}
 	if best < 0 || copies+absent < s.write {
-		return nil, s.failed("read", key, errs)
+		return nil, false, s.failed("read", key, errs)
 	}
-	copies += s.heal(ctx, key, holds, best)
-	if copies < s.write {
-		return nil, s.failed("settle", key, errs)
+	healed, contradicted := s.heal(ctx, key, holds, best)
+	if copies+healed >= s.write && !contradicted {
+		return holds[best].data, false, nil
 	}
-	return holds[best].data, nil
+	return nil, contradicted, s.failed("settle", key, errs)
 }
 
 // elect finds the bytes that most stores hold, the earlier store's among equals.
@@ -132,9 +145,11 @@ func elect(holds []holding) (best, copies, absent int) {
 	return best, copies, absent
 }
 
-// heal puts an object where it is missing, reports what is wrong, and returns in
-// how many stores it is now that it was not.
-func (s *Store) heal(ctx context.Context, key string, holds []holding, best int) (healed int) {
+// heal puts an object where it is missing, the deciding stores first, reports what
+// is wrong, and returns in how many stores it is now that it was not. It stops
+// where a store has other bytes by now: a put went on meanwhile, and what was
+// elected may be what one store made of it.
+func (s *Store) heal(ctx context.Context, key string, holds []holding, best int) (healed int, contradicted bool) {
 	for i, h := range holds {
 		switch {
 		case h.err == nil && !bytes.Equal(h.data, holds[best].data):
@@ -145,15 +160,18 @@ func (s *Store) heal(ctx context.Context, key string, holds []holding, best int)
 			if errors.Is(err, fs.ErrExist) {
 				err = s.same(ctx, i, key, holds[best].data)
 			}
-			if err == nil {
+			switch {
+			case errors.Is(err, errDiffers):
+				return healed, true
+			case err == nil:
 				healed++
 				s.report(Divergence{Store: i, Key: key, Kind: "repaired"})
-			} else {
+			default:
 				s.report(Divergence{Store: i, Key: key, Kind: "missing"})
 			}
 		}
 	}
-	return healed
+	return healed, false
 }
 
 // Get implements backup.Store.

@@ -155,6 +155,31 @@ func TestOneStoreThatGivesOtherBytesIsOutvoted(t *testing.T) {
 	}
 }
 
+// A reader that asked the first store just before a put, and a store that gives other bytes
+// just after it, must not hand those bytes to the third.
+func TestAReadBesideAPutDoesNotSpreadOtherBytes(t *testing.T) {
+	c := newCluster(3)
+	s := c.open(t, 2)
+	c.nodes[2].flip = true
+	require.NoError(t, c.nodes[2].Memory.Put(t.Context(), "k", []byte("right")))
+	asked := 0
+	c.nodes[0].fault = func(op string) (before, after error) {
+		if asked++; op == "get" && asked <= 2 { // Get asks once, and once more to settle
+			return fs.ErrNotExist, nil
+		}
+		if asked == 3 {
+			require.NoError(t, c.nodes[0].Memory.Put(t.Context(), "k", []byte("right")))
+		}
+		return nil, nil
+	}
+	got, err := s.Get(t.Context(), "k", 0, -1)
+	require.NoError(t, err)
+	require.Equal(t, "right", string(got))
+	third, err := c.nodes[1].Memory.Get(t.Context(), "k", 0, -1)
+	require.NoError(t, err)
+	require.Equal(t, "right", string(third))
+}
+
 func TestOneStoreMayBeDown(t *testing.T) {
 	for i := range 3 {
 		c := newCluster(3)
