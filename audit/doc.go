@@ -141,4 +141,7 @@
 //
 // FORMAT.md specifies every stored byte, testdata/vectors.json freezes it. All
 // encodings begin with a version; a reader refuses versions it does not know.
+// Opening a store brings its tables up to date. Stop the processes of older releases before:
+// what they seal afterwards lacks the newer terms of the index, queries by these miss it, and
+// Verify reports it as index-edited.
 package audit
