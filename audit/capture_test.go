@@ -323,7 +323,7 @@ var captureCases = []struct {
 }
 
 func TestCapture(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		b := people(t, db)
 		for i, c := range captureCases {
 			t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {

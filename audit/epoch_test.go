@@ -172,7 +172,7 @@ func TestTamperEpoch(t *testing.T) {
 		}, []string{"head-edited (top)", "rewritten (top)#4"}},
 	} {
 		t.Run(a.name, func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 				b, log := restored(t, db)
 				if a.declare {
 					declared(t, b, log)

@@ -93,7 +93,7 @@ func TestTamperIncremental(t *testing.T) {
 		{"edit an old node", statement("UPDATE confide_audit_nodes SET hash = ? WHERE level = 1", make([]byte, 32)), nil},
 	} {
 		t.Run(a.name, func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 				b := setUp(t, db, func(c *audit.Config) { c.Anchor = audit.Unanchored })
 				b.seed(t)
 				s := b.state(t)

@@ -285,7 +285,7 @@ func TestTamperPruned(t *testing.T) {
 		{"raise a counter of a pruned row", statement("UPDATE confide_audit_revisions SET rev = 2 WHERE row_id = 'canary3'"), []string{"revision-gap"}},
 	} {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 				b := seedYears(t, db)
 				b.prune(t)
 				a.do(t, b)

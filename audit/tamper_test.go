@@ -312,7 +312,7 @@ func unique(list []string) []string {
 func TestTamper(t *testing.T) {
 	for _, a := range tamperings() {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 				b := setUp(t, db)
 				b.seed(t)
 				a.do(t, b)
@@ -357,7 +357,7 @@ func TestTamperPending(t *testing.T) {
 			nil}, // doc.go says so: until the next change of the row, nobody misses it
 	} {
 		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 				b := setUp(t, db)
 				b.seed(t)
 				require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "waits"}).Error)

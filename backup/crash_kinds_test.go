@@ -24,7 +24,7 @@ import (
 // is there verifies, and the next run, which may build on what the killed one
 // has done or not, has every row.
 func TestCrashAtEveryStoreOperationOfASharingRun(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		pool := poolOf(t, db)
 		exec(t, pool, "CREATE TABLE ledger (id INT PRIMARY KEY, v VARCHAR(1200))")
 		for id := range 2000 {

@@ -28,7 +28,7 @@ func writtenBy(t *testing.T, store backup.Store, r func(backup.Store) *backup.Re
 }
 
 func TestWhatEachKindShares(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		for _, tracked := range []bool{false, true} {
 			t.Run(fmt.Sprint("tracked ", tracked), func(t *testing.T) {
 				db := testdb.New(t, db.Engine)

@@ -263,7 +263,7 @@ func lateCommits(engine string) []lateCommit {
 }
 
 func TestLateCommit(t *testing.T) {
-	for _, engine := range testdb.Engines() {
+	for _, engine := range testdb.EnginesInFull() {
 		t.Run(engine, func(t *testing.T) {
 			for _, c := range lateCommits(engine) {
 				t.Run(c.name, func(t *testing.T) {

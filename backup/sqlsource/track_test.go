@@ -78,7 +78,7 @@ func TestTrackedDatabaseIsASource(t *testing.T) {
 
 // A change is found in the half of the table in which it is, wherever it is cut.
 func TestAChangeIsInTheSpanWhereItIs(t *testing.T) {
-	for _, engine := range testdb.Engines() {
+	for _, engine := range testdb.EnginesInFull() {
 		t.Run(engine, func(t *testing.T) {
 			pool := poolOf(t, testdb.New(t, engine))
 			exec(t, pool, keyed(engine)...)

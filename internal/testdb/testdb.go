@@ -51,6 +51,23 @@ func Each(t *testing.T, f func(t *testing.T, db DB)) {
 	}
 }
 
+// EachInFull is Each for large tables of cases over code that does not depend on
+// the engine: under -short, as under the race detector in CI, only SQLite runs.
+func EachInFull(t *testing.T, f func(t *testing.T, db DB)) {
+	t.Helper()
+	for _, engine := range EnginesInFull() {
+		t.Run(engine, func(t *testing.T) { f(t, New(t, engine)) })
+	}
+}
+
+// EnginesInFull lists the engines of EachInFull.
+func EnginesInFull() []string {
+	if testing.Short() {
+		return []string{SQLite}
+	}
+	return Engines()
+}
+
 // New creates an empty database on one engine and drops it when the test ends.
 // It skips the test if the engine's environment variable is not set.
 func New(t testing.TB, engine string) DB {
