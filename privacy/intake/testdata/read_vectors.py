@@ -16,6 +16,7 @@ import sys
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 KEM = b"KEM" + struct.pack(">H", 0x0020)  # DHKEM(X25519, HKDF-SHA256)
 
@@ -35,7 +36,7 @@ def expand(suite, prk, label, info, length):
 
 
 def raw(public):
-    return public.public_bytes_raw()
+    return public.public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def shared_secret(dh, enc, recipient):
@@ -108,7 +109,7 @@ def main():
         private = X25519PrivateKey.generate()
         key_id, key = os.urandom(4).hex(), base64.b64encode(raw(private.public_key())).decode()
         head = f"confide-intake-v1:{key_id}:{key}"
-        v = {"maker": "python", "key_id": key_id, "private": private.private_bytes_raw().hex()}
+        v = {"maker": "python", "key_id": key_id, "private": private.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption()).hex()}
         v["public"] = head + ":" + hashlib.sha256(head.encode()).hexdigest()[:8]
         v |= {"form": "contact", "tenant": "main", "submission": "from-python"}
         body = "王小明, 13800138000".encode()
