@@ -116,6 +116,8 @@ func (f *Folder) Open(ctx context.Context, id string) (tink.AEADWithContext, err
 	switch {
 	case len(data) == 0:
 		return nil, fmt.Errorf("keyepoch: the key file of epoch %s is empty; bring it back from a copy, or what was sealed in this epoch is lost", id)
+	case len(bytes.Trim(data, "\x00")) == 0:
+		return nil, fmt.Errorf("keyepoch: the key of epoch %s is overwritten, its destruction was interrupted; call Destroy again: %w", id, fs.ErrNotExist)
 	case data[0] != version:
 		return nil, fmt.Errorf("keyepoch: the key file of epoch %s has unknown version %d; a newer version of this package may have written it", id, data[0])
 	}

@@ -244,3 +244,20 @@ func unhex(t *testing.T, s string) []byte {
 	require.NoError(t, err)
 	return b
 }
+
+// A Destroy that was killed between overwriting the key and removing its file is completed by the next.
+func TestAnInterruptedDestructionIsCompleted(t *testing.T) {
+	dir := t.TempDir()
+	f := open(t, dir)
+	epoch, err := f.Current(t.Context(), time.Unix(1e9, 0))
+	require.NoError(t, err)
+	path := filepath.Join(dir, epoch.ID+".key")
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(path, make([]byte, len(data)), 0o600))
+	_, err = f.Open(t.Context(), epoch.ID)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "its destruction was interrupted; call Destroy again")
+	require.NoError(t, f.Destroy(t.Context(), epoch.ID))
+	require.NoFileExists(t, path)
+}

@@ -107,10 +107,8 @@ func (s *Store) settleOnce(ctx context.Context, key string) (data []byte, again 
 		errs[i] = h.err
 	}
 	best, copies, absent := elect(holds)
-	if absent > len(s.stores)-s.write { // too many for it to exist anywhere
-		if copies == 0 {
-			return nil, false, fmt.Errorf("quorum: %s: %w", key, fs.ErrNotExist)
-		}
+	if copies == 0 && absent > len(s.stores)-s.write { // too many for it to exist anywhere
+		return nil, false, fmt.Errorf("quorum: %s: %w", key, fs.ErrNotExist)
 	}
 	if best < 0 || copies+absent < s.write {
 		return nil, false, s.failed("read", key, errs)
