@@ -19,6 +19,14 @@ type Epochs interface {
 	Destroy(ctx context.Context, id string) error
 }
 
+// An Expirer is Epochs that know which of their keys are due to be destroyed. A
+// repository knows that only of epochs under which something in its store is sealed;
+// of what was pruned, copies of the store may still have it.
+type Expirer interface {
+	// Expired returns the epochs whose keys were to be destroyed by now and are not.
+	Expired(ctx context.Context, now time.Time) ([]string, error)
+}
+
 // An Epoch is one key encryption key and the time by which it is destroyed.
 type Epoch struct {
 	ID      string

@@ -105,6 +105,8 @@ func (r *Repository) exceptOwn(ctx context.Context, ring *keyring, list []Snapsh
 // DestroyExpired destroys the key epochs whose time has come, and with them all
 // snapshots sealed under them, and returns their names. It destroys none that
 // the newest snapshot needs: then make a snapshot first, and see why there was none.
+// Epochs under which only pruned snapshots were sealed are among them if
+// Config.Epochs is an Expirer; it must then serve this repository alone.
 func (r *Repository) DestroyExpired(ctx context.Context) ([]string, error) {
 	if r.cfg.Epochs == nil {
 		return nil, errors.New("backup: Config.Epochs is nil; there are no key epochs")
@@ -132,7 +134,15 @@ func (r *Repository) DestroyExpired(ctx context.Context) ([]string, error) {
 			expired = append(expired, key.Epoch)
 		}
 	}
+	if e, ok := r.cfg.Epochs.(Expirer); ok {
+		pruned, err := e.Expired(ctx, r.cfg.Now())
+		if err != nil {
+			return nil, fmt.Errorf("backup: ask which key epochs are over: %w", err)
+		}
+		expired = append(expired, pruned...)
+	}
 	slices.Sort(expired)
+	expired = slices.Compact(expired)
 	if last != nil {
 		for _, name := range last.DataKeys {
 			if epoch := keys[name].Epoch; slices.Contains(expired, epoch) {

@@ -207,3 +207,47 @@ func TestEpochAndRecipientsBothHaveToBeThere(t *testing.T) {
 	_, err = v.people(1)
 	require.ErrorContains(t, err, "has been destroyed", "the recovery key does not undo it")
 }
+
+// What was pruned may still lie in a copy of the store, which only the destruction of
+// the epoch's key reaches.
+func TestEpochsOfPrunedSnapshotsAreDestroyedToo(t *testing.T) {
+	v := newVault(t)
+	store := backup.NewMemory()
+	v.cfg.Store = store
+	run(t, v.repo())
+	elsewhere := copyOf(t, store)
+	v.now = v.now.Add(31 * day)
+	run(t, v.repo())
+	_, err := v.repo().Prune(t.Context(), backup.PruneOptions{Keep: 1, Accept: 2})
+	require.NoError(t, err)
+
+	until := v.epochs.Expires(v.now.Add(-31 * day))
+	v.now = until.Add(-time.Second)
+	destroyed, err := v.repo().DestroyExpired(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, destroyed)
+	v.now = until
+	destroyed, err = v.repo().DestroyExpired(t.Context())
+	require.NoError(t, err)
+	require.Len(t, destroyed, 1)
+
+	v.cfg.Store = elsewhere
+	_, err = v.people(1)
+	require.ErrorContains(t, err, "has been destroyed")
+	v.cfg.Store = store
+	people, err := v.people(2)
+	require.NoError(t, err)
+	require.Equal(t, "anna: key of anna, ben: key of ben", people)
+}
+
+// copyOf is what somebody carries away.
+func copyOf(t *testing.T, store backup.Store) backup.Store {
+	t.Helper()
+	c := backup.NewMemory()
+	for _, key := range keysOf(t, store, "") {
+		data, err := store.Get(t.Context(), key, 0, -1)
+		require.NoError(t, err)
+		require.NoError(t, c.Put(t.Context(), key, data))
+	}
+	return c
+}

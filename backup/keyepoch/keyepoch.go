@@ -5,7 +5,7 @@
 // sealed under its key, which is destroyed a fixed time after the epoch's end: it
 // is known on which day a backup will have become unreadable, wherever it lies.
 //
-// The folder must not be backed up itself, and must be on a disk that forgets
+// A folder serves one repository. It must not be backed up itself, and must be on a disk that forgets
 // what is overwritten or is encrypted under a key that can be replaced. Where
 // that is not so, implement backup.Epochs over a KMS that destroys keys.
 package keyepoch
@@ -18,6 +18,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
@@ -40,7 +42,10 @@ type Config struct {
 // A Folder is a backup.Epochs.
 type Folder struct{ cfg Config }
 
-var _ backup.Epochs = (*Folder)(nil)
+var (
+	_ backup.Epochs  = (*Folder)(nil)
+	_ backup.Expirer = (*Folder)(nil)
+)
 
 // Open returns the epochs in a folder.
 func Open(cfg Config) (*Folder, error) {
@@ -63,6 +68,30 @@ func Open(cfg Config) (*Folder, error) {
 func (f *Folder) name(now time.Time) (id string, ends time.Time) {
 	start := now.Truncate(f.cfg.Use)
 	return fmt.Sprintf("%012d", start.Unix()), start.Add(f.cfg.Use)
+}
+
+// Expires returns by when the key is destroyed that is in use at a moment: what was
+// deleted from the source then is in no backup that can be read afterwards.
+func (f *Folder) Expires(at time.Time) time.Time {
+	_, ends := f.name(at)
+	return ends.Add(f.cfg.Keep)
+}
+
+// Expired implements backup.Expirer.
+func (f *Folder) Expired(_ context.Context, now time.Time) ([]string, error) {
+	entries, err := os.ReadDir(f.cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("keyepoch: list keys: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".key")
+		start, err := strconv.ParseInt(id, 10, 64)
+		if ok && err == nil && !now.Before(time.Unix(start, 0).Add(f.cfg.Use+f.cfg.Keep)) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }
 
 func (f *Folder) path(id string) string      { return filepath.Join(f.cfg.Dir, id+".key") }

@@ -45,7 +45,7 @@ func (e *Escrow) openBox(b box, mine map[int]*Identity) (fileKey, error) {
 	changed := fmt.Errorf("%w: the escrow was changed after it was sealed; take another copy", ErrDamaged)
 	raw := b.sealed
 	for _, m := range slices.Backward(b.members) {
-		with, err := mine[m].decrypter()
+		with, err := mine[m].Decrypter()
 		if err != nil {
 			return fileKey{}, fmt.Errorf("escrow: open with %s: %w", mine[m], err)
 		}

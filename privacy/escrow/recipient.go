@@ -121,7 +121,7 @@ func ParseRecipient(line string) (Recipient, error) {
 	public, err := base64.StdEncoding.Strict().DecodeString(parts[2])
 	r := Recipient{parts[1], public}
 	if err == nil {
-		_, err = r.encrypter()
+		_, err = r.Encrypter()
 	}
 	if err != nil {
 		return Recipient{}, fmt.Errorf("%w: the key of recipient %s is not one", ErrDamaged, parts[1])
@@ -129,7 +129,9 @@ func ParseRecipient(line string) (Recipient, error) {
 	return r, nil
 }
 
-func (r Recipient) encrypter() (tink.HybridEncrypt, error) {
+// Encrypter returns the public key as what Tink encrypts with, for other things that the same person shall be able
+// to recover, such as the backups of a database (backup.Recipient). Give each use a context info of its own.
+func (r Recipient) Encrypter() (tink.HybridEncrypt, error) {
 	params, err := suite()
 	if err != nil {
 		return nil, err
@@ -145,7 +147,8 @@ func (r Recipient) encrypter() (tink.HybridEncrypt, error) {
 	return hybrid.NewHybridEncrypt(h)
 }
 
-func (i *Identity) decrypter() (tink.HybridDecrypt, error) {
+// Decrypter returns the private key as what Tink decrypts with; see Recipient.Encrypter.
+func (i *Identity) Decrypter() (tink.HybridDecrypt, error) {
 	params, err := suite()
 	if err != nil {
 		return nil, err

@@ -147,7 +147,7 @@ func (e *Escrow) close(recipients []Recipient, key *keyset.Handle, primitive tin
 	for _, members := range subsets(len(recipients), e.threshold) {
 		b := box{members: members, sealed: secret.Bytes()}
 		for _, m := range members {
-			to, err := recipients[m].encrypter()
+			to, err := recipients[m].Encrypter()
 			if err != nil {
 				return fmt.Errorf("escrow: seal to %s: %w", recipients[m].name, err)
 			}
