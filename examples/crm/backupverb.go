@@ -11,40 +11,21 @@ import (
 
 	"github.com/confide-go/confide/audit"
 	"github.com/confide-go/confide/backup"
-	"github.com/confide-go/confide/backup/dirstore"
-	"github.com/confide-go/confide/backup/filesource"
-	"github.com/confide-go/confide/backup/sqlsource"
 	"github.com/confide-go/confide/examples/crm/internal/book"
 )
 
-// subjectKeys is the table whose rows must not outlive an erasure. Snapshots of
-// the data are kept; of this table only the newest one is.
-const subjectKeys = "confide_subject_keys"
-
-// repositories opens the two repositories of the app: the data, and the keys of
-// the people in it.
-func (a *app) repositories(ctx context.Context) (data, keys *backup.Repository, err error) {
-	pool, err := a.db.DB()
-	if err != nil {
-		return nil, nil, err
+// chosen are the data sets that -set names; all without it.
+func (c *command) chosen(p plan) ([]dataSet, error) {
+	sets := p.sets()
+	if c.set == "" {
+		return sets, nil
 	}
-	open := func(dir, set string, tables sqlsource.Config) (*backup.Repository, error) {
-		tables.DB, tables.Engine = pool, a.db.Name()
-		source, err := sqlsource.New(tables)
-		if err != nil {
-			return nil, err
+	for _, s := range sets {
+		if s.name == c.set {
+			return []dataSet{s}, nil
 		}
-		store, err := dirstore.Open(ctx, dir)
-		if err != nil {
-			return nil, err
-		}
-		return backup.Open(ctx, backup.Config{Source: source, Store: store, KEK: a.kek, DataSet: set, Record: a.log})
 	}
-	if data, err = open(a.folder.dataBackups(), "data", sqlsource.Config{Exclude: []string{subjectKeys}}); err != nil {
-		return nil, nil, err
-	}
-	keys, err = open(a.folder.keyBackups(), "keys", sqlsource.Config{Include: []string{subjectKeys}})
-	return data, keys, err
+	return nil, fmt.Errorf("%w: -set is data, invoices, audit, files, secrets or keys", errUsage)
 }
 
 // backupRun is the verb `backup run`.
@@ -54,101 +35,62 @@ func backupRun(ctx context.Context, c *command) error {
 		return fmt.Errorf("%w: -kind is full, differential or incremental", errUsage)
 	}
 	return withExisting(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
+		sets, err := c.chosen(a.plan)
+		if err != nil {
+			return err
+		}
 		if _, err := a.finishErasures(ctx); err != nil {
 			return err
 		}
-		data, keys, err := a.repositories(ctx)
-		if err != nil {
-			return err
-		}
-		// The data first: whoever is in it has a key by then, so that the keys that
-		// follow fit.
-		if kind != backup.Full {
-			if err := a.trackChanges(ctx); err != nil {
+		var missed []backup.Missed
+		for _, set := range sets {
+			show := newProgress(c.stderr, "backup of "+set.name)
+			s, err := a.backUp(ctx, set, kind, func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) })
+			show.done()
+			if err != nil {
 				return err
 			}
+			fmt.Fprintf(c.stdout, "%s: snapshot %d, %v: %d rows of %d tables, %d read, %d bytes stored\n", set.name, s.ID, s.Kind, s.Rows, len(s.Tables), s.Work.Read, s.Work.Stored)
+			missed = append(missed, s.Missed...)
 		}
-		show := newProgress(c.stderr, "backup")
-		s, err := data.Run(ctx, backup.RunOptions{Kind: kind, Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
-		show.done()
-		if err != nil {
-			return err
-		}
-		if err := copyKeys(ctx, keys); err != nil {
-			return err
-		}
-		files, err := a.fileBackups(ctx)
-		if err != nil {
-			return err
-		}
-		// After the rows: whatever file a row of the snapshot refers to is there.
-		if _, err := files.Run(ctx, backup.RunOptions{Kind: kind}); err != nil {
-			return fmt.Errorf("back the customers' files up: %w", err)
-		}
-		fmt.Fprintf(c.stdout, "snapshot %d, %v: %d rows of %d tables, %d read, %d bytes stored\n", s.ID, s.Kind, s.Rows, len(s.Tables), s.Work.Read, s.Work.Stored)
-		for _, m := range s.Missed {
+		for _, m := range missed {
 			fmt.Fprintf(c.stdout, "the change tracking had missed something: %v\n", m)
 		}
-		if len(s.Missed) > 0 {
-			return fmt.Errorf("%w: the snapshot is right, but the tracking of changes cannot be relied on", errFound)
+		if len(missed) > 0 {
+			return fmt.Errorf("%w: the snapshots are right, but the tracking of changes cannot be relied on", errFound)
 		}
 		return nil
 	})
 }
 
-// trackChanges makes the database note what changes, for runs that do not read
-// everything.
-func (a *app) trackChanges(ctx context.Context) error {
-	pool, err := a.db.DB()
-	if err != nil {
-		return err
-	}
-	source, err := sqlsource.New(sqlsource.Config{DB: pool, Engine: a.db.Name(), Exclude: []string{subjectKeys}})
-	if err != nil {
-		return err
-	}
-	_, err = source.Track(ctx)
-	return err
-}
-
-// fileBackups opens the repository of the customers' files, which are sealed
-// under the customers' keys as they lie there.
-func (a *app) fileBackups(ctx context.Context) (*backup.Repository, error) {
-	source, err := filesource.New(filesource.Config{Dir: a.folder.files()})
-	if err != nil {
-		return nil, err
-	}
-	store, err := dirstore.Open(ctx, a.folder.fileBackups())
-	if err != nil {
-		return nil, err
-	}
-	return backup.Open(ctx, backup.Config{Source: source, Store: store, KEK: a.kek, DataSet: "files", Record: a.log})
-}
-
-// copyKeys backs the subjects' keys up and removes every older copy: a key that
-// has been destroyed must not come back from one.
-func copyKeys(ctx context.Context, keys *backup.Repository) error {
-	if _, err := keys.Run(ctx, backup.RunOptions{}); err != nil {
-		return fmt.Errorf("back up the subjects' keys: %w", err)
-	}
-	if _, err := keys.Prune(ctx, backup.PruneOptions{Keep: 1}); err != nil {
-		return fmt.Errorf("remove older copies of the subjects' keys: %w", err)
-	}
-	return nil
-}
-
 // backupList is the verb `backup list`.
 func backupList(ctx context.Context, c *command) error {
 	return withExisting(operatorFor(ctx, "backup list"), c, func(ctx context.Context, a *app) error {
-		data, _, err := a.repositories(ctx)
+		sets, err := c.chosen(a.plan)
 		if err != nil {
 			return err
 		}
-		list, err := data.List(ctx)
-		for _, s := range list {
-			fmt.Fprintf(c.stdout, "%4d  %s  %-12v  %8d rows  %10d bytes\n", s.ID, s.Time.UTC().Format(time.RFC3339), s.Kind, s.Rows, s.Stored)
+		var failed error
+		for _, set := range sets {
+			repo, err := a.repository(ctx, set)
+			var list []backup.Snapshot
+			if err == nil {
+				list, err = repo.List(ctx)
+			}
+			failed = errors.Join(failed, err)
+			if len(list) == 0 {
+				continue
+			}
+			fmt.Fprintf(c.stdout, "%s\n", set.name)
+			for _, s := range list {
+				fmt.Fprintf(c.stdout, "%4d  %s  %-12v  %8d rows  %10d bytes\n", s.ID, s.Time.UTC().Format(time.RFC3339), s.Kind, s.Rows, s.Stored)
+			}
 		}
-		return found(err, backup.ErrDamaged)
+		by, err := a.forgottenBy(a.now())
+		if err == nil {
+			fmt.Fprintf(c.stdout, "whoever is erased now is in no copy of the backups that can be read after %s\n", by.UTC().Format(time.RFC3339))
+		}
+		return found(errors.Join(failed, err), backup.ErrDamaged)
 	})
 }
 
@@ -158,40 +100,67 @@ func backupVerify(ctx context.Context, c *command) error {
 	if err != nil {
 		return err
 	}
+	if id != backup.Every && c.set == "" {
+		c.set = "data"
+	}
 	return withExisting(operatorFor(ctx, "backup verify"), c, func(ctx context.Context, a *app) error {
-		data, keys, err := a.repositories(ctx)
+		sets, err := c.chosen(a.plan)
 		if err != nil {
-			return found(err, backup.ErrDamaged)
+			return err
 		}
 		heads, err := a.recordedSnapshots(ctx)
 		if err != nil {
 			return err
 		}
-		show := newProgress(c.stderr, "verify")
-		report, err := data.Verify(ctx, id, backup.VerifyOptions{Heads: heads["data"], Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
-		show.done()
-		keyReport, keyErr := keys.Verify(ctx, backup.Newest, backup.VerifyOptions{Heads: heads["keys"]})
-		files, fileErr := a.fileBackups(ctx)
-		var fileReport backup.Report
-		if fileErr == nil {
-			fileReport, fileErr = files.Verify(ctx, backup.Every, backup.VerifyOptions{Heads: heads["files"]})
+		var total backup.Report
+		var failed error
+		for _, set := range sets {
+			report, err := a.verifySet(ctx, c, set, id, heads[set.name])
+			for _, d := range report.Damage {
+				fmt.Fprintf(c.stdout, "%s: %v\n", set.name, d)
+			}
+			failed = errors.Join(failed, err)
+			total.Snapshots = append(total.Snapshots, report.Snapshots...)
+			total.Objects, total.Rows, total.Unopened = total.Objects+report.Objects, total.Rows+report.Rows, total.Unopened+report.Unopened
 		}
-		for _, d := range slices.Concat(report.Damage, keyReport.Damage, fileReport.Damage) {
-			fmt.Fprintln(c.stdout, d)
+		if failed != nil {
+			return found(failed, backup.ErrDamaged)
 		}
-		if err := errors.Join(err, keyErr, fileErr); err != nil {
-			return found(err, backup.ErrDamaged)
+		fmt.Fprintf(c.stdout, "%d snapshots, %d objects, %d rows: everything is there and unchanged\n", len(total.Snapshots), total.Objects, total.Rows)
+		if total.Unopened > 0 {
+			fmt.Fprintf(c.stdout, "of %d chunks only the seals were checked: their recipients alone can open them; give -recovery to read them\n", total.Unopened)
 		}
-		fmt.Fprintf(c.stdout, "%d snapshots, %d objects, %d rows: everything is there and unchanged\n", len(report.Snapshots), report.Objects, report.Rows)
 		return nil
 	})
 }
 
+func (a *app) verifySet(ctx context.Context, c *command, set dataSet, id backup.ID, heads []backup.Head) (backup.Report, error) {
+	repo, err := a.repository(ctx, set)
+	if err != nil {
+		return backup.Report{}, err
+	}
+	show := newProgress(c.stderr, "verify "+set.name)
+	defer show.done()
+	return repo.Verify(ctx, id, backup.VerifyOptions{Heads: heads, Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
+}
+
 // recordedSnapshots asks the audit log which snapshots there must be, by data
-// set: a store cannot hide one that the log knows.
+// set: a store cannot hide one that the log knows. A restored database knows nothing of
+// the stores before its promotion: its backups begin anew.
 func (a *app) recordedSnapshots(ctx context.Context) (map[string][]backup.Head, error) {
 	heads := map[string][]backup.Head{}
-	for e, err := range a.log.Events(ctx, audit.Query{Tenant: book.Tenant, Action: "backup.run"}) {
+	if a.log == nil {
+		return heads, nil
+	}
+	query := audit.Query{Tenant: book.Tenant, Action: "backup.promote", Limit: 1}
+	for e, err := range a.log.Events(ctx, query) {
+		if err != nil {
+			return nil, err
+		}
+		query.From = e.Time
+	}
+	query.Action, query.Limit = "backup.run", 0
+	for e, err := range a.log.Events(ctx, query) {
 		if err != nil {
 			return nil, err
 		}
@@ -213,6 +182,62 @@ func (a *app) recordedSnapshots(ctx context.Context) (map[string][]backup.Head, 
 		}
 	}
 	return heads, nil
+}
+
+// backupPrune is the verb `backup prune`.
+func backupPrune(ctx context.Context, c *command) error {
+	if len(c.args) > 0 {
+		return fmt.Errorf("%w: backup prune takes no arguments", errUsage)
+	}
+	if c.accept > 0 && c.set == "" {
+		return fmt.Errorf("%w: -accept goes with -set, whose snapshot it is", errUsage)
+	}
+	return withExisting(operatorFor(ctx, "backup prune"), c, func(ctx context.Context, a *app) error {
+		sets, err := c.chosen(a.plan)
+		if err != nil {
+			return err
+		}
+		opts := c.keep
+		opts.Accept = backup.ID(c.accept)
+		for _, set := range sets {
+			if set.forgets {
+				continue // of these there is one copy in any case
+			}
+			pruned, err := a.prune(ctx, set, opts)
+			if frozen := (*backup.FrozenError)(nil); errors.As(err, &frozen) {
+				for _, s := range frozen.Signals {
+					fmt.Fprintf(c.stdout, "%s: %v\n", set.name, s)
+				}
+				return fmt.Errorf("%w: of %s nothing was pruned; if these changes are right, prune with -set %[2]s, -accept and the number of the newest snapshot", errFound, set.name)
+			}
+			if err != nil {
+				return found(err, backup.ErrDamaged)
+			}
+			fmt.Fprintf(c.stdout, "%s: %d snapshots removed, %d objects deleted\n", set.name, len(pruned.Snapshots), pruned.Objects)
+		}
+		return nil
+	})
+}
+
+// prune removes the snapshots of a data set that no rule keeps. That a table has left a
+// data set for one of its own is no mass deletion.
+func (a *app) prune(ctx context.Context, set dataSet, opts backup.PruneOptions) (backup.Pruned, error) {
+	repo, err := a.repository(ctx, set)
+	if err != nil {
+		return backup.Pruned{}, err
+	}
+	if list, err := repo.List(ctx); err != nil || len(list) == 0 {
+		return backup.Pruned{}, err
+	}
+	pruned, err := repo.Prune(ctx, opts)
+	frozen := (*backup.FrozenError)(nil)
+	if !errors.As(err, &frozen) || set.name != "data" || slices.ContainsFunc(frozen.Signals, func(s backup.Signal) bool { return !ownSet(s.Table) }) {
+		return pruned, err
+	}
+	for _, s := range frozen.Signals {
+		opts.Accept = max(opts.Accept, s.Snapshot)
+	}
+	return repo.Prune(ctx, opts)
 }
 
 // snapshot reads the number of a snapshot from the arguments.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/privacy"
 )
 
@@ -43,7 +44,7 @@ func (a *app) verifyLog(ctx context.Context, c *command) (ok bool, err error) {
 	default:
 		fmt.Fprintf(c.stdout, "%d events: chain, tree, signatures and anchors fit\n", report.Size)
 	}
-	return report.OK, nil
+	return report.OK, a.log.Record(ctx, desk.VerifyAction, desk.VerifyAttrs(report)...)
 }
 
 // doctor is the verb `doctor`.
@@ -75,7 +76,11 @@ func doctor(ctx context.Context, c *command) error {
 		if err != nil {
 			return err
 		}
-		if len(findings) > 0 || !ok || !stores {
+		backups, err := a.checkBackups(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(findings) > 0 || !ok || !stores || !backups {
 			return fmt.Errorf("%w: see above", errFound)
 		}
 		fmt.Fprintln(c.stdout, "seals, indexes, constraints, guards, log and stores are in order, and no plaintext was found")

@@ -5,229 +5,189 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/confide-go/confide/audit"
+	"gorm.io/gorm"
+
 	"github.com/confide-go/confide/backup"
-	"github.com/confide-go/confide/backup/sqlsource"
-	"github.com/confide-go/confide/examples/crm/internal/book"
-	"github.com/confide-go/confide/privacy"
 )
 
-// Erased makes the ledger a backup.Erasures: everybody it names, by subject.
-func (l ledger) Erased(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		entries, err := l.entries(ctx)
-		if err != nil {
-			yield("", err)
-			return
-		}
-		for _, e := range entries {
-			if !yield(e.Subject, nil) {
-				return
-			}
-		}
-	}
-}
-
-// backupDrill is the verb `backup drill`: it restores a snapshot into a folder that
-// goes away again, as after a disaster, and shows that the erased stay erased.
+// backupDrill is the verb `backup drill`: it restores a snapshot into a folder and a
+// database that go away again, as after a disaster, and shows that the erased stay
+// erased.
 func backupDrill(ctx context.Context, c *command) error {
 	id, err := c.snapshot(backup.Newest)
 	if err != nil {
 		return err
 	}
-	if c.db != "" {
-		return fmt.Errorf("%w: a drill of a server database is not part of this program yet; backup.Drill does it", errUsage)
-	}
 	return withExisting(operatorFor(ctx, "backup drill"), c, func(ctx context.Context, a *app) error {
-		data, keys, err := a.repositories(ctx)
-		if err != nil {
-			return found(err, backup.ErrDamaged)
-		}
-		heads, err := a.recordedSnapshots(ctx)
-		if err != nil {
+		if err := a.mustOpen(); err != nil {
 			return err
 		}
-		r := &rehearsal{app: a, command: c, keys: keys}
-		d, err := data.Drill(ctx, backup.DrillOptions{
-			Snapshot: id, Heads: heads["data"], Scratch: r.scratch, RPO: c.rpo, RTO: c.rto,
-			Promotion: backup.Promotion{
-				Erasures: a.folder.ledger(a.kek), Erase: r.erase, Readable: r.readable,
-				Checks: []backup.Check{{Name: "audit log", Run: r.auditLog}},
-			},
-		})
+		d, err := a.drill(ctx, c, id)
 		for _, s := range d.Steps {
 			fmt.Fprintf(c.stdout, "%-6s %-18s %8s  %s\n", map[bool]string{true: "ok", false: "FAILED"}[s.OK], s.Name, s.Took.Round(time.Millisecond), s.Detail)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: %w", errFound, err)
 		}
-		fmt.Fprintf(c.stdout, "drill %d of snapshot %d: %d rows, recovery point %s, recovery time %s\n", d.Number, d.Snapshot, d.Rows, d.RPO.Round(time.Second), d.RTO.Round(time.Millisecond))
+		fmt.Fprintf(c.stdout, "drill %d of snapshot %d on %s, opened by the %s key: %d rows, recovery point %s, recovery time %s\n",
+			d.Number, d.Snapshot, d.Engine, d.Key, d.Rows, d.RPO.Round(time.Second), d.RTO.Round(time.Millisecond))
 		return nil
 	})
 }
 
-// A rehearsal is a data folder for the time of a drill.
+// drill rehearses a restore of all data sets. Its signed report is kept with the
+// snapshots of "data".
+func (a *app) drill(ctx context.Context, c *command, id backup.ID) (backup.Drill, error) {
+	p, err := a.pointOf(ctx, id)
+	if err != nil {
+		return backup.Drill{}, found(err, backup.ErrDamaged)
+	}
+	heads, err := a.recordedSnapshots(ctx)
+	if err != nil {
+		return backup.Drill{}, err
+	}
+	r := &rehearsal{app: a, command: c, point: p, heads: heads}
+	return p.chosen[0].repo.Drill(ctx, backup.DrillOptions{
+		Snapshot: p.chosen[0].from.ID, Heads: heads["data"], Scratch: r.scratch, RPO: c.rpo, RTO: c.rto,
+		Promotion: backup.Promotion{
+			Erasures: a.ledger(), Erase: r.erase, Readable: r.readable,
+			Checks: []backup.Check{{Name: "audit log", Run: r.wholeLog}},
+		},
+	})
+}
+
+// A rehearsal is a data folder and a database for the time of a drill.
 type rehearsal struct {
 	app     *app
 	command *command
-	keys    *backup.Repository
-	folder  folder
-	erased  bool
+	point   point
+	heads   map[string][]backup.Head
+
+	there  command // the command line of the restored app
+	opened *app
 }
 
-func (r *rehearsal) scratch(ctx context.Context) (backup.Scratch, error) {
+// scratch brings everything but "data", which the drill itself restores.
+func (r *rehearsal) scratch(ctx context.Context) (s backup.Scratch, failed error) {
+	for _, name := range r.point.lacks {
+		if name != "files" {
+			return s, fmt.Errorf("there is no snapshot of %s that fits; back it up", name)
+		}
+	}
+	if err := r.point.check(ctx, r.heads); err != nil {
+		return s, err
+	}
 	dir, err := os.MkdirTemp(string(r.app.folder), "drill-")
 	if err != nil {
-		return backup.Scratch{}, err
+		return s, err
 	}
-	r.folder = folder(dir)
-	fail := func(err error) (backup.Scratch, error) {
-		return backup.Scratch{}, errors.Join(err, os.RemoveAll(dir))
+	var drops []func() error
+	drop := func() error {
+		var failed error
+		for i := len(drops) - 1; i >= 0; i-- {
+			failed = errors.Join(failed, drops[i]())
+		}
+		return errors.Join(failed, os.RemoveAll(dir))
 	}
-	if err := errors.Join(r.folder.prepare(), r.app.copyFiles(r.folder)); err != nil {
-		return fail(err)
+	defer func() {
+		if failed != nil {
+			failed = errors.Join(failed, drop())
+		}
+	}()
+	// The stores stay where they are; nothing of the rehearsal is backed up.
+	r.there = *r.command
+	r.there.data, r.there.db, r.there.set = dir, "", ""
+	r.there.backups, r.there.epochs = "", ""
+	if err := r.app.prepareFolder(folder(dir), r.there.places()); err != nil {
+		return s, err
 	}
-	db, err := openDatabase(settings{log: r.command.log}, r.folder, r.app.logger)
+	if r.command.db != "" {
+		var gone func() error
+		if r.there.db, gone, err = scratchDatabase(ctx, r.command.settings); err != nil {
+			return s, err
+		}
+		drops = append(drops, gone)
+	}
+	db, err := openDatabase(settings{log: r.command.log, db: r.there.db}, folder(dir), r.app.logger)
 	if err != nil {
-		return fail(err)
+		return s, err
 	}
 	pool, err := db.DB()
 	if err != nil {
-		return fail(err)
+		return s, err
 	}
-	target := func(tables sqlsource.Config) (*sqlsource.Database, error) {
-		tables.DB, tables.Engine = pool, db.Name()
-		return sqlsource.New(tables)
+	drops = append(drops, pool.Close, r.close)
+	if _, err := r.point.restore(ctx, db, folder(dir), false, nil, "data"); err != nil {
+		return s, err
 	}
-	keyTable, err := target(sqlsource.Config{Include: []string{subjectKeys}})
-	if err == nil {
-		_, err = r.keys.Restore(ctx, backup.Newest, keyTable, backup.RestoreOptions{})
+	target, err := r.target(db)
+	return backup.Scratch{DB: pool, Target: target, Engine: db.Name(), Drop: drop}, err
+}
+
+func (r *rehearsal) target(db *gorm.DB) (backup.Target, error) {
+	return r.point.chosen[0].database(db, false)
+}
+
+// restored opens the rehearsal as an app, once its data is there, and finishes the
+// erasures in it.
+func (r *rehearsal) restored(ctx context.Context) (*app, error) {
+	if r.opened != nil {
+		return r.opened, nil
+	}
+	a, err := open(ctx, &r.there)
+	if err != nil {
+		return nil, err
+	}
+	r.opened = a
+	if err := a.declareRestore(ctx, "drill"); err != nil {
+		return nil, err
+	}
+	_, err = a.replayErasures(ctx)
+	return a, err
+}
+
+func (r *rehearsal) close() error {
+	if r.opened == nil {
+		return nil
+	}
+	return r.opened.close()
+}
+
+func (r *rehearsal) erase(ctx context.Context, db *sql.DB, subject string) error {
+	a, err := r.restored(ctx)
+	if err != nil {
+		return err
+	}
+	return a.eraseAgain(ctx, db, subject)
+}
+
+func (r *rehearsal) readable(ctx context.Context, db *sql.DB, subject string) (bool, error) {
+	a, err := r.restored(ctx)
+	if err != nil {
+		return false, err
+	}
+	return a.readable(ctx, db, subject)
+}
+
+// wholeLog also looks that the ledger has everybody whom the restored log names.
+func (r *rehearsal) wholeLog(ctx context.Context, db *sql.DB) error {
+	a, err := r.restored(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := a.erasuresInLog(ctx)
+	if err != nil {
+		return err
+	}
+	entries, err := a.ledger().entries(ctx)
+	if err == nil && len(entries) < known {
+		err = fmt.Errorf("the erasure ledger names %d people and the log %d; the ledger is an old copy", len(entries), known)
 	}
 	if err != nil {
-		return fail(errors.Join(err, pool.Close()))
-	}
-	rows, err := target(sqlsource.Config{Exclude: []string{subjectKeys}})
-	return backup.Scratch{DB: pool, Target: rows, Engine: db.Name(), Drop: func() error {
-		return errors.Join(pool.Close(), os.RemoveAll(dir))
-	}}, err
-}
-
-// erase brings the scratch folder to the state of the ledger, all people at once.
-func (r *rehearsal) erase(ctx context.Context, _ *sql.DB, _ string) error {
-	if r.erased {
-		return nil
-	}
-	_, err := eraseAgain(ctx, r.command, r.folder)
-	r.erased = err == nil
-	return err
-}
-
-func (r *rehearsal) readable(ctx context.Context, _ *sql.DB, subject string) (readable bool, err error) {
-	err = r.opened(ctx, func(ctx context.Context, a *app) error {
-		state, err := a.vault.Subject(ctx, a.db, subject)
-		readable = state != privacy.Erased
 		return err
-	})
-	return readable, err
-}
-
-// auditLog looks that the restored log is one: that somebody did something.
-func (r *rehearsal) auditLog(ctx context.Context, _ *sql.DB) error {
-	return r.opened(ctx, func(ctx context.Context, a *app) error {
-		for _, err := range a.log.Events(ctx, audit.Query{Tenant: book.Tenant}) {
-			return err
-		}
-		return errors.New("the restored audit log is empty")
-	})
-}
-
-// opened opens the scratch folder as an app.
-func (r *rehearsal) opened(ctx context.Context, work func(context.Context, *app) error) error {
-	c := *r.command
-	c.data, c.db = string(r.folder), ""
-	return withApp(operatorFor(ctx, "backup drill"), &c, work)
-}
-
-// backupPrune is the verb `backup prune`.
-func backupPrune(ctx context.Context, c *command) error {
-	if len(c.args) > 0 {
-		return fmt.Errorf("%w: backup prune takes no arguments", errUsage)
 	}
-	return withExisting(operatorFor(ctx, "backup prune"), c, func(ctx context.Context, a *app) error {
-		data, _, err := a.repositories(ctx)
-		if err != nil {
-			return found(err, backup.ErrDamaged)
-		}
-		opts := c.keep
-		opts.Accept = backup.ID(c.accept)
-		pruned, err := data.Prune(ctx, opts)
-		if frozen := (*backup.FrozenError)(nil); errors.As(err, &frozen) {
-			for _, s := range frozen.Signals {
-				fmt.Fprintln(c.stdout, s)
-			}
-			return fmt.Errorf("%w: nothing was pruned; if these changes are right, prune with -accept and the number of the newest snapshot", errFound)
-		}
-		if err != nil {
-			return found(err, backup.ErrDamaged)
-		}
-		fmt.Fprintf(c.stdout, "%d snapshots removed, %d objects deleted\n", len(pruned.Snapshots), pruned.Objects)
-		return nil
-	})
-}
-
-// restoreCustomer is `backup restore -customer`: what the snapshot has of one
-// customer comes back into the database that is in use.
-func restoreCustomer(ctx context.Context, c *command, id backup.ID) error {
-	return withExisting(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
-		if _, err := a.finishErasures(ctx); err != nil {
-			return err
-		}
-		data, _, err := a.repositories(ctx)
-		if err != nil {
-			return found(err, backup.ErrDamaged)
-		}
-		pool, err := a.db.DB()
-		if err != nil {
-			return err
-		}
-		live, err := sqlsource.New(sqlsource.Config{DB: pool, Engine: a.db.Name(), Exclude: []string{subjectKeys}})
-		if err != nil {
-			return err
-		}
-		customer := backup.Reference{Columns: []string{"customer_id"}, Table: "customers", To: []string{"id"}}
-		diff, err := data.Merge(ctx, id, live, backup.MergeOptions{
-			Select:   []backup.Selection{{Table: "customers", Where: map[string]string{"id": c.customer}}},
-			Children: true, Conflict: backup.Conflict(c.conflict), DryRun: c.dryRun,
-			Relations: []backup.Relation{{Table: "invoices", Reference: customer}, {Table: "documents", Reference: customer}},
-			Erasures:  customersErased{a.folder.ledger(a.kek)},
-			Subjects:  map[string]string{"customers": "id", "invoices": "customer_id", "documents": "customer_id"},
-		})
-		for _, ch := range diff.Changes {
-			fmt.Fprintf(c.stdout, "%-9s %s %s %s\n", ch.Action, ch.Table, strings.Join(ch.Key, ","), strings.Join(ch.Columns, ","))
-		}
-		if err != nil {
-			return found(err, backup.ErrDamaged)
-		}
-		fmt.Fprintf(c.stdout, "%d inserted, %d overwritten, %d skipped, %d equal\n", diff.Count(backup.Insert), diff.Count(backup.Overwrite), diff.Count(backup.Skip), diff.Count(backup.Equal))
-		return nil
-	})
-}
-
-// customersErased is the ledger by the customers' ids.
-type customersErased struct{ ledger }
-
-func (l customersErased) Erased(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for subject, err := range l.ledger.Erased(ctx) {
-			id, ours := strings.CutPrefix(subject, "customer:")
-			if (err != nil || ours) && !yield(id, err) {
-				return
-			}
-		}
-	}
+	return a.wholeLog(ctx, db)
 }

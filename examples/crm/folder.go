@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/confide-go/confide/audit"
+	"github.com/confide-go/confide/backup"
 	"github.com/confide-go/confide/internal/durable"
 	"github.com/confide-go/confide/privacy/keyfile"
 )
@@ -22,29 +23,54 @@ import (
 //	keys/kek.json        the key encryption key; whoever has it and the rest has everything
 //	keys/audit.sealed    the log's signing key, sealed by the KEK
 //	keys/audit.pub       the key to check the log with; not secret
+//	keys/recipients      public keys of those who can read backups, if it is not who has kek.json
+//	keys/epochs/         keys of the copies of people's keys, each destroyed when its time is over
 //	files/               files of customers, each sealed under a key of its own
 //	anchors/             signed checkpoints of the log, outside the database
 //	spill/               events on their way into the log; empty between runs
-//	backups/data/        snapshots of everything but the customers' keys
-//	backups/erasures     the erasure ledger, see ledger.go
+//	backup.json          changes of the standard plan of backups, see plan.go; may be missing
+//	backups/data/        snapshots of every table that is not named below
+//	backups/invoices/    snapshots of the invoices
+//	backups/audit/       snapshots of the audit log
 //	backups/files/       snapshots of files/
+//	backups/secrets/     the newest snapshot of what guesses at the log's commitments can be checked with
 //	backups/keys/        the newest snapshot of the customers' keys, and only that
+//	backups/claims/      which process does the work of the plan at which hour
+//	backups/erasures     the erasure ledger, see ledger.go
 type folder string
 
-func (f folder) database() string    { return filepath.Join(string(f), "crm.db") }
-func (f folder) kek() string         { return filepath.Join(string(f), "keys", "kek.json") }
-func (f folder) auditKey() string    { return filepath.Join(string(f), "keys", "audit.sealed") }
-func (f folder) auditPublic() string { return filepath.Join(string(f), "keys", "audit.pub") }
-func (f folder) anchors() string     { return filepath.Join(string(f), "anchors", "audit") }
-func (f folder) spill() string       { return filepath.Join(string(f), "spill") }
-func (f folder) files() string       { return filepath.Join(string(f), "files") }
-func (f folder) dataBackups() string { return filepath.Join(string(f), "backups", "data") }
-func (f folder) keyBackups() string  { return filepath.Join(string(f), "backups", "keys") }
-func (f folder) fileBackups() string { return filepath.Join(string(f), "backups", "files") }
-func (f folder) erasures() string    { return filepath.Join(string(f), "backups", "erasures") }
-func (f folder) demoMarker() string  { return filepath.Join(string(f), "demo.txt") }
-func (f folder) directories() []string {
-	return []string{"keys", "anchors", "backups/data", "backups/files", "backups/keys"}
+func (f folder) database() string      { return filepath.Join(string(f), "crm.db") }
+func (f folder) kek() string           { return filepath.Join(string(f), "keys", "kek.json") }
+func (f folder) auditKey() string      { return filepath.Join(string(f), "keys", "audit.sealed") }
+func (f folder) auditPublic() string   { return filepath.Join(string(f), "keys", "audit.pub") }
+func (f folder) anchors() string       { return filepath.Join(string(f), "anchors", "audit") }
+func (f folder) spill() string         { return filepath.Join(string(f), "spill") }
+func (f folder) files() string         { return filepath.Join(string(f), "files") }
+func (f folder) demoMarker() string    { return filepath.Join(string(f), "demo.txt") }
+func (f folder) recipients() string    { return filepath.Join(string(f), "keys", "recipients") }
+func (f folder) planFile() string      { return filepath.Join(string(f), "backup.json") }
+func (f folder) directories() []string { return []string{"keys", "anchors", "backups"} }
+
+// places are where backups and the keys of their epochs lie: in the folder, or better
+// somewhere else.
+type places struct {
+	backups, epochs string
+	decorate        func(backup.Store) backup.Store // nil: nothing is around the directories
+}
+
+func (p places) erasures() string { return filepath.Join(p.backups, "erasures") }
+func (p places) claims() string   { return filepath.Join(p.backups, "claims") }
+
+// places of the settings.
+func (s settings) places() places {
+	p := places{backups: s.backups, epochs: s.epochs, decorate: s.decorate}
+	if p.backups == "" {
+		p.backups = filepath.Join(s.data, "backups")
+	}
+	if p.epochs == "" {
+		p.epochs = filepath.Join(s.data, "keys", "epochs")
+	}
+	return p
 }
 
 // prepare makes the folders that are missing, for their owner only.

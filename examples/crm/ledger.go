@@ -34,9 +34,7 @@ type erasure struct {
 	At      time.Time `json:"at"`
 }
 
-func (f folder) ledger(kek tink.AEADWithContext) ledger {
-	return ledger{path: f.erasures(), kek: kek}
-}
+func (a *app) ledger() ledger { return ledger{path: a.places.erasures(), kek: a.kek} }
 
 func ledgerContext() []byte { return []byte("confide crm erasure ledger v1") }
 

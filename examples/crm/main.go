@@ -2,7 +2,7 @@
 // customers' data private with Confide.
 //
 //	crm [serve]  -addr -data -db -lang -demo      crm import   -data … employees|customers|invoices FILE
-//	crm audit    verify|export|hammer -data …     crm backup   run|list|verify|restore|drill|prune -data …
+//	crm audit    verify|export|hammer -data …     crm backup   run|list|verify|restore|drill|prune|recipients -data …
 //	crm subject  erase -data … ID                 crm doctor   -data …
 //	crm keys     status|rotate|retire -data … [KIND]
 //
@@ -70,11 +70,12 @@ func verbs() []verb {
 		{"audit verify", "", "check the audit log against its signatures and anchors", nil, auditVerify},
 		{"audit export", "[CUSTOMER]", "write the audit log, or who saw CUSTOMER, as csv, ocsf or jsonl (with proofs)", auditExportFlags, auditExport},
 		{"audit hammer", "", "kill processes that record and seal on an empty database, then verify everything", hammerFlags, auditHammer},
-		{"backup run", "", "take a snapshot", backupFlags, backupRun},
-		{"backup list", "", "list the snapshots", nil, backupList},
-		{"backup verify", "[ID]", "read and check every byte of a snapshot", nil, backupVerify},
+		{"backup run", "", "take a snapshot of every data set", backupFlags, backupRun},
+		{"backup list", "", "list the snapshots, and the date by which whoever is erased now is forgotten everywhere", setFlag, backupList},
+		{"backup verify", "[ID]", "read and check every byte of the snapshots", verifyFlags, backupVerify},
 		{"backup restore", "[ID]", "restore a snapshot into the new data folder -to, or -customer ID into the live database", restoreFlags, backupRestore},
 		{"backup drill", "[ID]", "prove a snapshot by restoring it into a folder that goes away again", drillFlags, backupDrill},
+		{"backup recipients", "[NAME]", "list, add or remove those who alone can read backups", recipientFlags, backupRecipients},
 		{"backup prune", "", "remove snapshots that no rule keeps", pruneFlags, backupPrune},
 		{"keys status", "", "list the keys and how much they were used", nil, keysStatus},
 		{"keys rotate", "[KIND]", "bring the rotation of data, subject or index keys forward", rotateFlags, keysRotate},
@@ -134,7 +135,7 @@ func help() string {
 	for _, v := range verbs() {
 		fmt.Fprintf(&b, "  %-50s %s\n", strings.TrimSpace(v.name+" "+v.usage), v.does)
 	}
-	b.WriteString("\nFlags of every verb: -data DIR, -db DSN, -lang zh|en; each also as CONFIDE_DATA, CONFIDE_DB, CONFIDE_LANG.\n" +
+	b.WriteString("\nFlags of every verb: -data DIR, -db DSN, -backups DIR, -lang zh|en; each also as CONFIDE_DATA, CONFIDE_DB and so on.\n" +
 		"`crm VERB -h` lists all flags of a verb.\n\n" +
 		"Exit status: 0 done; 1 failed; 2 wrong usage; 3 a check found something.\n")
 	return b.String()

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/confide-go/confide/backup"
-	"github.com/confide-go/confide/backup/filesource"
 	"github.com/confide-go/confide/backup/sqlsource"
 	"github.com/confide-go/confide/internal/durable"
 )
@@ -31,8 +33,8 @@ func backupRestore(ctx context.Context, c *command) error {
 	if c.to == "" {
 		return fmt.Errorf("%w: give the folder to restore into with -to", errUsage)
 	}
-	if c.db != "" {
-		return fmt.Errorf("%w: restore of a server database is not part of this program yet; backup/sqlsource does it", errUsage)
+	if c.db != "" && c.toDB == "" {
+		return fmt.Errorf("%w: give the empty database to restore into with -to-db", errUsage)
 	}
 	if _, err := os.Lstat(c.to); err == nil {
 		return fmt.Errorf("%s exists already; restore goes into a folder that does not", c.to)
@@ -41,7 +43,7 @@ func backupRestore(ctx context.Context, c *command) error {
 	if err := os.RemoveAll(string(partial)); err != nil {
 		return fmt.Errorf("remove what an earlier restore left: %w", err)
 	}
-	return withExisting(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
+	return withBackups(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
 		if err := a.restore(ctx, c, id, partial); err != nil {
 			return errors.Join(found(err, backup.ErrDamaged), os.RemoveAll(string(partial)))
 		}
@@ -53,115 +55,159 @@ func backupRestore(ctx context.Context, c *command) error {
 	})
 }
 
+// withBackups is withExisting for what needs the backups and not the database, which
+// may be lost: then there is no log either, neither to ask nor to tell.
+func withBackups(ctx context.Context, c *command, work func(context.Context, *app) error) error {
+	if !c.offline && c.existing() == nil {
+		return withApp(ctx, c, work)
+	}
+	if !c.offline {
+		fmt.Fprintf(c.stderr, "there is no database in %s: nothing can be compared with its audit log\n", c.data)
+	}
+	logger, err := newLog(c.stderr, c.log)
+	if err != nil {
+		return err
+	}
+	a := &app{now: c.clock, folder: folder(c.data), places: c.places(), logger: logger}
+	if a.plan, err = a.folder.plan(); err != nil {
+		return err
+	}
+	if a.recovery, err = c.openRecovery(); err != nil {
+		return err
+	}
+	if a.kek, err = a.folder.openKEK(false); err != nil {
+		return err
+	}
+	return work(ctx, a)
+}
+
 func (a *app) restore(ctx context.Context, c *command, id backup.ID, to folder) error {
-	if err := to.prepare(); err != nil {
+	if err := a.mustOpen(); err != nil {
 		return err
 	}
-	if err := a.copyFiles(to); err != nil {
-		return err
-	}
-	report, err := a.restoreDatabase(ctx, c, id, to)
+	p, err := a.pointOf(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := a.restoreFiles(ctx, to); err != nil {
-		return err
-	}
-	n, err := eraseAgain(ctx, c, to)
+	heads, err := a.recordedSnapshots(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.stdout, "%d rows restored and read back; %d erased people stay erased\n", report.Rows, n)
+	if err := p.check(ctx, heads); err != nil {
+		return err
+	}
+	for _, name := range p.lacks {
+		if name != "files" {
+			fmt.Fprintf(c.stdout, "%s: there is no snapshot that fits; what was in it is not restored\n", name)
+		}
+	}
+	restored := *c
+	restored.data, restored.db, restored.promoting = string(to), c.toDB, true
+	if err := a.prepareFolder(to, restored.places()); err != nil {
+		return err
+	}
+	rows, err := a.restoreRows(ctx, c, p, restored.settings)
+	if err != nil {
+		return err
+	}
+	n, err := promote(ctx, &restored, p)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "%d rows restored and read back; %d erased people stay erased\n", rows, n)
 	return nil
 }
 
-// copyFiles copies what a new folder needs beside its database: keys and ledger.
-func (a *app) copyFiles(to folder) error {
-	for from, path := range map[string]string{
-		a.folder.kek():         to.kek(),
-		a.folder.auditKey():    to.auditKey(),
-		a.folder.auditPublic(): to.auditPublic(),
-		a.folder.erasures():    to.erasures(),
-		a.folder.demoMarker():  to.demoMarker(),
-	} {
-		data, err := os.ReadFile(from)
-		if errors.Is(err, os.ErrNotExist) && (from == a.folder.erasures() || from == a.folder.demoMarker()) {
-			continue
-		}
-		if err == nil {
-			err = durable.Create(path, data, 0o600)
-		}
-		if err != nil {
-			return fmt.Errorf("copy %s: %w", filepath.Base(from), err)
-		}
-	}
-	return nil
-}
-
-// restoreFiles brings the newest files, which are those of any snapshot: a file
-// is not changed, and the ones that no row refers to are swept.
-func (a *app) restoreFiles(ctx context.Context, to folder) error {
-	repository, err := a.fileBackups(ctx)
+// restoreRows brings everything into the folder and database of the settings.
+func (a *app) restoreRows(ctx context.Context, c *command, p point, s settings) (int64, error) {
+	db, err := openDatabase(settings{log: s.log, db: s.db}, folder(s.data), a.logger)
 	if err != nil {
-		return err
-	}
-	target, err := filesource.New(filesource.Config{Dir: to.files()})
-	if err != nil {
-		return err
-	}
-	_, err = repository.Restore(ctx, backup.Newest, target, backup.RestoreOptions{})
-	if errors.Is(err, backup.ErrNoSnapshot) {
-		return nil // of a time before files were backed up
-	}
-	return err
-}
-
-// restoreDatabase brings the rows of both repositories into a new database.
-func (a *app) restoreDatabase(ctx context.Context, c *command, id backup.ID, to folder) (backup.Report, error) {
-	db, err := openDatabase(settings{log: c.log}, to, a.logger)
-	if err != nil {
-		return backup.Report{}, err
+		return 0, err
 	}
 	pool, err := db.DB()
 	if err != nil {
-		return backup.Report{}, err
+		return 0, err
 	}
 	defer pool.Close()
-	data, keys, err := a.repositories(ctx)
-	if err != nil {
-		return backup.Report{}, err
-	}
-	target := func(tables sqlsource.Config) (backup.Target, error) {
-		tables.DB, tables.Engine = pool, db.Name()
-		return sqlsource.New(tables)
-	}
-	rows, err := target(sqlsource.Config{Exclude: []string{subjectKeys}})
-	if err != nil {
-		return backup.Report{}, err
-	}
 	show := newProgress(c.stderr, "restore")
-	report, err := data.Restore(ctx, id, rows, backup.RestoreOptions{Progress: func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) }})
-	show.done()
-	if err != nil {
-		return report, err
-	}
-	keyTable, err := target(sqlsource.Config{Include: []string{subjectKeys}})
-	if err != nil {
-		return report, err
-	}
-	_, err = keys.Restore(ctx, backup.Newest, keyTable, backup.RestoreOptions{})
-	return report, err
+	defer show.done()
+	return p.restore(ctx, db, folder(s.data), true, func(p backup.Progress) { show.at(int(p.Rows), p.Rows, p.Total) })
 }
 
-// eraseAgain opens the restored folder as an app and erases everybody the ledger
-// names: the snapshot may be older than the erasure.
-func eraseAgain(ctx context.Context, c *command, to folder) (int, error) {
-	restored := *c
-	restored.data, restored.db = string(to), ""
-	var n int
-	err := withApp(operatorFor(ctx, "erase again after a restore"), &restored, func(ctx context.Context, a *app) (err error) {
-		n, err = a.replayErasures(ctx)
+// prepareFolder makes a data folder with what it needs beside its database: keys,
+// ledger, and the anchors of the log.
+func (a *app) prepareFolder(to folder, there places) error {
+	if err := to.prepare(); err != nil {
+		return err
+	}
+	needed := map[string]string{a.folder.kek(): to.kek(), a.folder.auditKey(): to.auditKey(), a.folder.auditPublic(): to.auditPublic()}
+	optional := map[string]string{a.folder.demoMarker(): to.demoMarker(), a.folder.recipients(): to.recipients(), a.folder.planFile(): to.planFile()}
+	if there.erasures() != a.places.erasures() {
+		optional[a.places.erasures()] = there.erasures()
+	}
+	anchors, err := filepath.Glob(a.folder.anchors() + "*")
+	if err != nil {
+		return err
+	}
+	for _, path := range anchors {
+		optional[path] = filepath.Join(filepath.Dir(to.anchors()), filepath.Base(path))
+	}
+	for _, files := range []map[string]string{needed, optional} {
+		for from, path := range files {
+			data, err := os.ReadFile(from)
+			if errors.Is(err, fs.ErrNotExist) && needed[from] == "" {
+				continue
+			}
+			if err == nil {
+				err = durable.Create(path, data, 0o600)
+			}
+			if err != nil {
+				return fmt.Errorf("copy %s: %w", filepath.Base(from), err)
+			}
+		}
+	}
+	return nil
+}
+
+// promote opens a restored folder, erases everybody the ledger names in it once more,
+// makes sure that nobody of them can be read and that the log is whole, and lets the
+// database out of quarantine. It returns how many people are erased.
+func promote(ctx context.Context, c *command, p point) (erased int, err error) {
+	err = withApp(operatorFor(ctx, "erase again after a restore"), c, func(ctx context.Context, a *app) error {
+		if err := a.continueLog(ctx, p); err != nil {
+			return err
+		}
+		if erased, err = a.replayErasures(ctx); err != nil {
+			return err
+		}
+		pool, err := a.db.DB()
+		if err != nil {
+			return err
+		}
+		database, err := sqlsource.New(sqlsource.Config{DB: pool, Engine: a.db.Name()})
+		if err != nil {
+			return err
+		}
+		conditions, err := a.promotion(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = backup.Promote(ctx, pool, database, a.log, conditions)
 		return err
 	})
-	return n, err
+	return erased, err
+}
+
+// continueLog tells the restored log that it is a restored one, and of what: it is
+// older than the anchors outside of the database, and goes on from there.
+func (a *app) continueLog(ctx context.Context, p point) error {
+	var from []string
+	attrs := []slog.Attr{slog.String("result", "ok")}
+	for _, s := range p.chosen {
+		from = append(from, fmt.Sprintf("%s %d", s.set.name, s.from.ID))
+	}
+	if err := a.declareRestore(ctx, "restored from snapshots "+strings.Join(from, ", ")); err != nil {
+		return err
+	}
+	return a.log.Record(ctx, "backup.restore", append(attrs, slog.String("from", strings.Join(from, ", ")))...)
 }

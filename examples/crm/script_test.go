@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			e.Values[visitorsKey{}], e.Values[seedKey{}] = visitors{}, seeded
-			e.Vars = append(e.Vars, "CONFIDE_DATA=data")
+			e.Vars = append(e.Vars, "CONFIDE_DATA=data", "CONFIDE_SCHEDULE=off")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -271,7 +271,7 @@ func exists(path string) bool {
 
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "CONFIDE_DATA", "CONFIDE_LOG", "CONFIDE_KEY_TTL", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "CONFIDE_DATA", "CONFIDE_LOG", "CONFIDE_KEY_TTL", "CONFIDE_SCHEDULE", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)
 		}

@@ -40,7 +40,7 @@ func serve(ctx context.Context, c *command) error {
 		return errors.Join(fmt.Errorf("listen on %s: %w", c.addr, err), a.close())
 	}
 	c.announce(listener.Addr(), logins)
-	return errors.Join(a.serve(ctx, c.settings, listener, handler), a.close())
+	return errors.Join(a.serve(ctx, c, listener, handler), a.close())
 }
 
 // safeAddress refuses to serve customers' data in clear over a network.
@@ -81,7 +81,7 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 		return nil, err
 	}
 	return web.New(web.Config{
-		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door, Documents: a.desk,
+		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door, Documents: a.desk, System: a.desk,
 		Within: a.desk.Within, SeesAudit: a.desk.SeesAudit,
 		RequestInfo: func(ctx context.Context, ip, requestID string) context.Context {
 			return who.With(ctx, who.Who{Tenant: book.Tenant, IP: ip, RequestID: requestID, Channel: "web"})
@@ -109,7 +109,7 @@ func (a *app) followPolicy(ctx context.Context) {
 
 // serve answers until ctx ends; then it lets running requests finish and seals
 // the log a last time.
-func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Handler) error {
+func (a *app) serve(ctx context.Context, c *command, l net.Listener, h http.Handler) error {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(a.logger.Handler(), slog.LevelDebug),
@@ -119,10 +119,20 @@ func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Hand
 	go func() { sealed <- a.log.Run(sealing) }()
 	go a.followPolicy(sealing)
 	go a.sweepFiles(sealing)
+	planned := make(chan error, 1)
+	planning, stopPlanning := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPlanning()
+	go func() {
+		if !c.clocked {
+			planned <- nil
+			return
+		}
+		planned <- a.runPlan(planning, c)
+	}()
 	served := make(chan error, 1)
 	go func() {
-		if s.tlsCert != "" {
-			served <- server.ServeTLS(l, s.tlsCert, s.tlsKey)
+		if c.tlsCert != "" {
+			served <- server.ServeTLS(l, c.tlsCert, c.tlsKey)
 			return
 		}
 		served <- server.Serve(l)
@@ -135,6 +145,8 @@ func (a *app) serve(ctx context.Context, s settings, l net.Listener, h http.Hand
 		failed = server.Shutdown(patience)
 	case failed = <-served:
 	}
+	stopPlanning() // what is half done is left to the next run
+	failed = errors.Join(failed, <-planned)
 	stopSealing()
 	return errors.Join(failed, <-sealed)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/confide-go/confide/backup/dirstore"
 	"github.com/confide-go/confide/backup/probe"
@@ -15,7 +16,8 @@ import (
 // prints what one of them does not keep of a store's promises.
 func (a *app) checkStores(ctx context.Context, c *command) (ok bool, err error) {
 	ok = true
-	for _, dir := range []string{a.folder.dataBackups(), a.folder.keyBackups()} {
+	for _, set := range []string{"data", "keys"} {
+		dir := filepath.Join(a.places.backups, set)
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

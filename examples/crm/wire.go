@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -14,6 +15,7 @@ import (
 	"github.com/confide-go/confide/audit"
 	"github.com/confide-go/confide/audit/fileanchor"
 	"github.com/confide-go/confide/audit/gormstore"
+	"github.com/confide-go/confide/backup/sqlsource"
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/examples/crm/internal/duty"
@@ -29,6 +31,8 @@ import (
 type app struct {
 	now    func() time.Time
 	folder folder
+	places places
+	plan   plan
 	logger *slog.Logger
 	db     *gorm.DB
 	kek    tink.AEADWithContext
@@ -38,6 +42,9 @@ type app struct {
 	desk   *desk.Desk
 	store  attach.Store
 	files  *attach.Files
+
+	planned  sync.Mutex         // one piece of the plan of the backups at a time
+	recovery tink.HybridDecrypt // opens backups that are sealed to recipients; usually nil
 }
 
 // open puts the CRM together on the data folder and database of the settings,
@@ -47,7 +54,13 @@ func open(ctx context.Context, c *command) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{now: c.clock, folder: folder(c.data), logger: logger}
+	a := &app{now: c.clock, folder: folder(c.data), places: c.places(), logger: logger}
+	if a.plan, err = a.folder.plan(); err != nil {
+		return nil, err
+	}
+	if a.recovery, err = c.openRecovery(); err != nil {
+		return nil, err
+	}
 	_, missing := os.Stat(a.folder.database())
 	if err := a.folder.prepare(); err != nil {
 		return nil, err
@@ -58,11 +71,33 @@ func open(ctx context.Context, c *command) (*app, error) {
 	if a.db, err = openDatabase(c.settings, a.folder, logger); err != nil {
 		return nil, err
 	}
+	if err := a.inUse(ctx, c.promoting); err != nil {
+		a.close()
+		return nil, err
+	}
 	if err := a.wire(ctx); err != nil {
 		a.close()
 		return nil, err
 	}
 	return a, nil
+}
+
+// inUse refuses a restored database in which nobody has made sure yet that erased
+// people stay erased, unless the caller is about to.
+func (a *app) inUse(ctx context.Context, promoting bool) error {
+	pool, err := a.db.DB()
+	if err != nil {
+		return err
+	}
+	database, err := sqlsource.New(sqlsource.Config{DB: pool, Engine: a.db.Name()})
+	if err != nil {
+		return err
+	}
+	in, err := database.Quarantined(ctx)
+	if err == nil && in && !promoting {
+		err = errors.New("the database is in quarantine: a restore into it did not come to its end, and people who were erased may be in it; empty it and restore again")
+	}
+	return err
 }
 
 // wire opens the packages in the order in which they need each other: the log
@@ -115,7 +150,7 @@ func (a *app) wire(ctx context.Context) error {
 		return err
 	}
 	a.desk = desk.New(desk.Config{
-		DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies, Passwords: passwords{a.kek}, Files: a.files,
+		DB: a.db, Vault: a.vault, Authz: a.authz, Log: a.log, Policies: policies, Passwords: passwords{a.kek}, Files: a.files, State: a.systemState,
 	})
 	return a.migrate(audit.AllowRaw(operator(ctx, migration), migration))
 }

@@ -25,6 +25,9 @@ type Config struct {
 	Policies  rbac.PolicyStore // the one of Authz
 	Passwords Passwords
 	Files     *attach.Files // the customers' files
+
+	// State looks after the system itself; the desk asks who may know.
+	State func(context.Context) (SystemState, error)
 }
 
 // Passwords opens the stored hashes of passwords.

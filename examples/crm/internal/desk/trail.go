@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/confide-go/confide/audit"
@@ -70,6 +71,9 @@ func (d *Desk) VerifyLog(ctx context.Context) (Verdict, error) {
 		return Verdict{}, err
 	}
 	v := Verdict{OK: report.OK, Anchored: report.Anchored, Size: report.Size}
+	if err := d.Log.Record(ctx, VerifyAction, VerifyAttrs(report)...); err != nil {
+		return Verdict{}, err
+	}
 	for _, b := range report.Breaks {
 		v.Breaks = append(v.Breaks, Break{Kind: string(b.Kind), Place: fmt.Sprint(b.Place), Detail: b.Detail})
 	}
@@ -85,4 +89,16 @@ func (d *Desk) sealNow(ctx context.Context) error {
 	}
 	_, err := d.Log.Seal(ctx)
 	return err
+}
+
+// VerifyAction is the event that the log was verified.
+const VerifyAction = "log.verify"
+
+// VerifyAttrs says in it with which result.
+func VerifyAttrs(r audit.Report) []slog.Attr {
+	result := "ok"
+	if !r.OK {
+		result = "failed"
+	}
+	return []slog.Attr{slog.Int64("size", r.Size), slog.Bool("anchored", r.Anchored), slog.String("result", result)}
 }

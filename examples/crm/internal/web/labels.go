@@ -64,6 +64,8 @@ func actionKeys() map[string]string {
 		"backup.run": "action.backup.run", "backup.verify": "action.backup.verify", "backup.restore": "action.backup.restore",
 		"backup.prune": "action.backup.prune", "backup.promote": "action.backup.promote",
 		"backup.drill": "action.backup.drill", "backup.missed": "action.backup.missed", "backup.merge": "action.backup.merge",
+		"backup.recipients": "action.backup.recipients", "backup.failed": "action.backup.failed", "backup.overdue": "action.backup.overdue",
+		"log.verify":  "action.log.verify",
 		"rbac.system": "action.rbac.system", "audit.checkpoint": "action.audit.checkpoint",
 		"audit.gap": "action.audit.gap", "audit.raw": "action.audit.raw", "audit.outofband": "action.audit.outofband",
 		"audit.purge": "action.audit.purge", "audit.epoch": "action.audit.epoch",
@@ -135,5 +137,6 @@ func breakKey(name string) string {
 		"index-edited":   "break.index-edited",
 		"pending-edited": "break.pending-edited",
 		"revision-gap":   "break.revision-gap",
+		"bad-epoch":      "break.bad-epoch",
 	}[name]
 }

@@ -26,7 +26,7 @@ type pages map[string]map[string]*template.Template
 
 // pageNames are the templates that are pages; the others are parts of them.
 func pageNames() []string {
-	return []string{"login", "customers", "customer", "edit", "reveal", "revealed", "invoices", "documents", "people", "audit", "error"}
+	return []string{"login", "customers", "customer", "edit", "reveal", "revealed", "invoices", "documents", "people", "audit", "system", "error"}
 }
 
 // parsePages parses every page once for each language, with the functions of that
@@ -76,6 +76,9 @@ func (a *app) functions(lang string) template.FuncMap {
 		"isrow":     plainID.MatchString,
 		"result":    func(name string) string { return a.words.label(lang, resultKey, name) },
 		"breakkind": func(name string) string { return a.words.label(lang, breakKey, name) },
+		"setname":   func(name string) string { return a.words.label(lang, setKey, name) },
+		"kind":      func(name string) string { return a.words.label(lang, kindKey, name) },
+		"span":      func(d time.Duration) string { return span(a.words, lang, d) },
 		"tone":      tone,
 		"initial":   initial,
 		"named":     named,
@@ -96,12 +99,14 @@ type page struct {
 	Session   *signin.Session
 	SeesAudit bool
 	CSRF      string
+
+	SeesSystem bool
 }
 
 // show renders a page. Into memory first: half a page with status 200 would be a
 // lie.
 func (v *visit) show(status int, name string, p page) error {
-	p.Lang, p.Session, p.CSRF, p.SeesAudit = v.lang, v.session, v.csrf, v.seesAudit
+	p.Lang, p.Session, p.CSRF, p.SeesAudit, p.SeesSystem = v.lang, v.session, v.csrf, v.seesAudit, v.seesSystem
 	p.Zone = v.Now().In(v.app.Zone).Format("MST")
 	if p.Here == "" {
 		p.Here = "/"

@@ -49,6 +49,12 @@ type Trail interface {
 	VerifyLog(ctx context.Context) (desk.Verdict, error)
 }
 
+// System is what the page of backups and log needs.
+type System interface {
+	SeesSystem(ctx context.Context) (bool, error)
+	System(ctx context.Context) (desk.SystemState, error)
+}
+
 // Sessions is who is signed in; *signin.Door satisfies it.
 type Sessions interface {
 	SignIn(ctx context.Context, login, password string) (token string, err error)

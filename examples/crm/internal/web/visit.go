@@ -28,7 +28,7 @@ type visit struct {
 	token   string          // the session's, from the cookie
 	csrf    string          // for the forms of this page
 
-	seesAudit bool
+	seesAudit, seesSystem bool
 }
 
 // A handler answers a visit or returns why it could not.
@@ -76,7 +76,10 @@ func (v *visit) identify() error {
 				return err
 			}
 			v.r = v.r.WithContext(ctx)
-			v.seesAudit, err = v.SeesAudit(ctx)
+			if v.seesAudit, err = v.SeesAudit(ctx); err != nil || v.System == nil {
+				return err
+			}
+			v.seesSystem, err = v.System.SeesSystem(ctx)
 			return err
 		}
 		if !errors.Is(err, signin.ErrNoSession) {

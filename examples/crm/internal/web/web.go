@@ -22,6 +22,9 @@ type Config struct {
 	// Documents shows files of customers; without it there is no such page.
 	Documents Documents
 
+	// System shows backups and the state of the log; without it there is no such page.
+	System System
+
 	// Within puts the person of a session into the context of a request. Required.
 	Within func(context.Context, signin.Session) (context.Context, error)
 	// RequestInfo puts the address and the id of a request into its context, before
@@ -130,6 +133,9 @@ func (a *app) routes() *http.ServeMux {
 		member("GET /customers/{id}/documents", a.documents)
 		mux.Handle("POST /customers/{id}/documents", a.openUpload(signedIn(a.addDocument)))
 		member("POST /customers/{id}/documents/{document}", a.downloadDocument)
+	}
+	if a.System != nil {
+		member("GET /system", a.systemPage)
 	}
 	member("GET /users", a.people)
 	member("POST /users/{id}/roles", a.setRoles)
