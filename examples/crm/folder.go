@@ -86,6 +86,16 @@ func (f folder) prepare() error {
 	return nil
 }
 
+// ownDatabase makes the database file, so that it and what SQLite puts beside it are
+// for their owner only.
+func (f folder) ownDatabase() error {
+	file, err := os.OpenFile(f.database(), os.O_CREATE|os.O_RDONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the database file: %w", err)
+	}
+	return file.Close()
+}
+
 // openKEK opens the key file. It makes one only for a folder that has no
 // database yet: a database whose key file is missing needs the right one back,
 // not a new one.

@@ -120,6 +120,11 @@ func (a *app) restore(ctx context.Context, c *command, id backup.ID, to folder) 
 
 // restoreRows brings everything into the folder and database of the settings.
 func (a *app) restoreRows(ctx context.Context, c *command, p point, s settings) (int64, error) {
+	if s.db == "" {
+		if err := folder(s.data).ownDatabase(); err != nil {
+			return 0, err
+		}
+	}
 	db, err := openDatabase(settings{log: s.log, db: s.db}, folder(s.data), a.logger)
 	if err != nil {
 		return 0, err

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 )
 
 // TestMain lets the test binary be the program: a script's `exec crm …` runs
@@ -18,6 +19,8 @@ func TestMain(m *testing.M) {
 // TestScripts runs every script in testdata: the program as a person would use
 // it, and as an attacker would.
 func TestScripts(t *testing.T) {
+	here, err := os.Getwd()
+	require.NoError(t, err)
 	seeded := &seed{dir: t.TempDir()}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -32,7 +35,7 @@ func TestScripts(t *testing.T) {
 				}
 			}
 			e.Values[visitorsKey{}], e.Values[seedKey{}] = visitors{}, seeded
-			e.Vars = append(e.Vars, "CONFIDE_DATA=data", "CONFIDE_SCHEDULE=off")
+			e.Vars = append(e.Vars, "CONFIDE_DATA=data", "CONFIDE_SCHEDULE=off", "HERE="+here)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -47,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"flip":   flipCmd,
 			"killed": killedCmd,
 
+			"unpack":    unpackCmd,
 			"seeded":    seededCmd,
 			"passwords": passwordsCmd,
 			"copydir":   copydirCmd,

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"database/sql"
 	"errors"
@@ -78,6 +80,29 @@ func copydirCmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		return os.WriteFile(filepath.Join(to, rel), data, 0o600)
 	}))
+}
+
+// unpack FILE unpacks a tar.gz of this folder's testdata.
+func unpackCmd(ts *testscript.TestScript, neg bool, args []string) {
+	f, err := os.Open(filepath.Join(ts.Getenv("HERE"), args[0]))
+	ts.Check(err)
+	defer f.Close()
+	zipped, err := gzip.NewReader(f)
+	ts.Check(err)
+	for r := tar.NewReader(zipped); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return
+		}
+		ts.Check(err)
+		if path := ts.MkAbs(filepath.Clean("/" + h.Name)[1:]); h.FileInfo().IsDir() {
+			ts.Check(os.MkdirAll(path, 0o700))
+		} else {
+			data, err := io.ReadAll(r)
+			ts.Check(err)
+			ts.Check(os.WriteFile(path, data, 0o600))
+		}
+	}
 }
 
 // attacked puts the data folder back to the copy `clean` before the next attack.

@@ -68,6 +68,11 @@ func open(ctx context.Context, c *command) (*app, error) {
 	if a.kek, err = a.folder.openKEK(c.db != "" || errors.Is(missing, os.ErrNotExist)); err != nil {
 		return nil, err
 	}
+	if c.db == "" {
+		if err := a.folder.ownDatabase(); err != nil {
+			return nil, err
+		}
+	}
 	if a.db, err = openDatabase(c.settings, a.folder, logger); err != nil {
 		return nil, err
 	}
