@@ -66,6 +66,10 @@ type Config struct {
 	OnFull   OnFull        // what happens to events that find the queue in memory full
 	BlockFor time.Duration // how long Block waits; 0 is one second
 
+	// CloseWait is how long Close, and the end of Run, wait for a database that does
+	// not answer; 0 is ten seconds.
+	CloseWait time.Duration
+
 	// Ignore names tables the GORM plugin does not record, such as sessions.
 	// Tables whose name begins with confide_ are always ignored.
 	Ignore []string
@@ -119,6 +123,9 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	}
 	if cfg.BlockFor <= 0 {
 		cfg.BlockFor = time.Second
+	}
+	if cfg.CloseWait <= 0 {
+		cfg.CloseWait = 10 * time.Second
 	}
 	if cfg.MostRows <= 0 {
 		cfg.MostRows = 1000
@@ -212,14 +219,14 @@ func (l *Log) Flush(ctx context.Context) error {
 	return errors.Join(l.keepAll(ctx, l.sights.endAll()), l.queue.flush(ctx))
 }
 
-// closeWait is how long Close waits for a database that does not answer.
-const closeWait = 10 * time.Second
-
 // Close writes what is still queued and refuses further events. If the database
 // does not answer in time, what waits goes to Config.Spill, or is counted as lost
 // and returned as an error. Close does not stop Run: cancel its context first.
 func (l *Log) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	if l.queue.isEnded() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.CloseWait)
 	defer cancel()
 	counted := l.sights.endAll()
 	if !l.queue.isClosed() {

@@ -14,6 +14,7 @@ import (
 
 func TestOneCustomersLife(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		tx := b.WithContext(b.ctx)
 		require.NoError(t, tx.Create(&customer{ID: "1", Name: "n", Phone: "p"}).Error)
@@ -45,6 +46,7 @@ func TestOneCustomersLife(t *testing.T) {
 
 func TestAnEventLivesAndDiesWithItsTransaction(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		boom := errors.New("changed my mind")
 		err := b.WithContext(b.ctx).Transaction(func(tx *gorm.DB) error {

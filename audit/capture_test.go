@@ -324,6 +324,7 @@ var captureCases = []struct {
 
 func TestCapture(t *testing.T) {
 	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := people(t, db)
 		for i, c := range captureCases {
 			t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
@@ -404,6 +405,7 @@ func TestAnAliasDoesNotHideATable(t *testing.T) {
 // A row that only its subject column ties to a person is forgotten with the person.
 func TestForget(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := people(t, db)
 		b.captured(t, "main", func(tx *gorm.DB) error {
 			return errors.Join(tx.Create(&[]visit{{"p1", 1, secret("ann")}, {"p2", 1, secret("bob")}}).Error,
@@ -516,6 +518,7 @@ func TestProvesTimes(t *testing.T) {
 		At time.Time
 	}
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, diffed)
 		require.NoError(t, b.AutoMigrate(&moment{}))
 		at := time.Date(2026, 11, 30, 19, 0, 0, 123000000, time.FixedZone("x", 8*3600))

@@ -33,12 +33,13 @@ const (
 type faulty struct {
 	*audit.Memory
 	fault    atomic.Int32
+	entered  chan struct{} // closed by the first call: a group of events is on its way
 	released chan struct{}
 	calls    atomic.Int32
 }
 
 func newFaulty(f fault) *faulty {
-	s := &faulty{Memory: audit.NewMemory(), released: make(chan struct{})}
+	s := &faulty{Memory: audit.NewMemory(), entered: make(chan struct{}), released: make(chan struct{})}
 	s.fault.Store(int32(f))
 	return s
 }
@@ -50,7 +51,9 @@ func (s *faulty) heal() {
 }
 
 func (s *faulty) do(store func() error) error {
-	s.calls.Add(1)
+	if s.calls.Add(1) == 1 {
+		close(s.entered)
+	}
 	switch fault(s.fault.Load()) {
 	case failsHard:
 		return errTest
@@ -63,6 +66,19 @@ func (s *faulty) do(store func() error) error {
 		<-s.released
 	}
 	return store()
+}
+
+// fill records best-effort events until one is lost, and returns how many it
+// recorded. It waits until the store hangs: later nothing leaves the full queue.
+func (s *faulty) fill(t *testing.T, log *audit.Log) (n int64) {
+	t.Helper()
+	for log.Stats().LostBestEffort == 0 {
+		require.NoError(t, log.RecordApart(t.Context(), "filler"))
+		if n++; n == 1 {
+			<-s.entered
+		}
+	}
+	return n
 }
 
 func (s *faulty) Enqueue(ctx context.Context, events []audit.Pending) error {
@@ -154,8 +170,14 @@ func TestClasses(t *testing.T) {
 			if c.apart {
 				record = log.RecordApart
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
+			if c.fault == hangs {
+				go func() { // the caller gives up when the event is on its way
+					<-store.entered
+					cancel()
+				}()
+			}
 			err := record(ctx, "act")
 			require.Equal(t, c.want.fails, err != nil, "%v", err)
 			store.heal()
@@ -199,17 +221,7 @@ func TestOnFull(t *testing.T) {
 					cfg.Spill = t.TempDir()
 				}
 			})
-			fillers := int64(0)
-			for log.Stats().Queued < log.Stats().QueueLimit+1 { // one group is on its way
-				for range 512 {
-					require.NoError(t, log.RecordApart(t.Context(), "filler"))
-				}
-				fillers += 512
-				if log.Stats().LostBestEffort > 0 {
-					break
-				}
-			}
-			before := log.Stats().LostBestEffort
+			fillers := store.fill(t, log)
 			err := log.Record(t.Context(), "act")
 			require.Equal(t, c.fails, err != nil, "%v", err)
 			if c.fails {
@@ -217,10 +229,7 @@ func TestOnFull(t *testing.T) {
 			}
 			store.heal()
 			got := tally(t, log)
-			want := map[string]int64{"filler": fillers - before}
-			if before > 0 {
-				want["gap full best-effort"] = before
-			}
+			want := map[string]int64{"filler": fillers - 1, "gap full best-effort": 1}
 			for k, n := range c.got {
 				want[k] += n
 			}
@@ -323,9 +332,9 @@ func (s *shared) left(t *testing.T) []string {
 }
 
 func TestLossesAndSpilledEventsSurviveARestart(t *testing.T) {
-	t.Parallel() // closing while the database is away takes ten seconds
 	s := newShared(t, failsHard)
 	log := s.open(t, func(cfg *audit.Config) {
+		cfg.CloseWait = 50 * time.Millisecond
 		cfg.Class = func(action string) audit.Class {
 			return map[string]audit.Class{"must": audit.Must, "should": audit.Should, "best": audit.BestEffort}[action]
 		}
@@ -359,6 +368,7 @@ func TestAnEditedSpillFileIsAGap(t *testing.T) {
 	log := s.open(t)
 	require.NoError(t, log.RecordApart(t.Context(), "first"))
 	require.NoError(t, log.RecordApart(t.Context(), "second"))
+	require.Eventually(t, func() bool { return log.Stats().Spilled == 2 }, 10*time.Second, time.Millisecond, "no longer in memory")
 	flipByte(t, s.left(t), 120)
 	s.store.heal()
 	got := tally(t, log)
@@ -381,9 +391,7 @@ func TestLossesOfManyTenantsAreAllCounted(t *testing.T) {
 	store := newFaulty(hangs)
 	dir := t.TempDir()
 	log := memoryLog(t, store, classed(audit.BestEffort), func(cfg *audit.Config) { cfg.Spill = dir })
-	for log.Stats().LostBestEffort == 0 {
-		require.NoError(t, log.RecordApart(t.Context(), "filler"))
-	}
+	store.fill(t, log)
 	before := log.Stats().LostBestEffort
 	for i := range 200 {
 		ctx := as(t.Context(), audit.Actor{Tenant: fmt.Sprintf("%064d", i)})

@@ -17,6 +17,7 @@ import (
 // cost nothing but a second attempt.
 func TestCompetingSealers(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		logs := []*audit.Log{b.log}
 		for range 3 {
@@ -82,6 +83,7 @@ func TestALostRaceIsRunAgainButNotForEver(t *testing.T) {
 // loudly: nothing is sealed over it, nothing is lost.
 func TestATakenPlaceBlocksTheSealer(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		forge("main", 10)(t, b)

@@ -31,6 +31,7 @@ func TestADeclaredRestoreIsNoFork(t *testing.T) {
 	for _, kind := range []string{"file", "directory"} {
 		t.Run(kind, func(t *testing.T) {
 			testdb.Each(t, func(t *testing.T, db testdb.DB) {
+				t.Parallel()
 				b, log := restored(t, db, func(c *audit.Config) {
 					var err error
 					if c.Anchor, err = fileanchor.Open(t.TempDir() + "/anchor"); kind == "directory" {
@@ -119,6 +120,7 @@ func TestWhatIsNotDeclared(t *testing.T) {
 // went on undeclared can be declared later.
 func TestARestoreThatWasDeclaredLate(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b, log := restored(t, db)
 		require.NoError(t, b.log.Record(b.ctx, "one.more"))
 		_, err := b.log.Seal(b.ctx)
@@ -143,57 +145,55 @@ func TestARestoreThatWasDeclaredLate(t *testing.T) {
 // What the administrator of the database can do about epochs without the key, and what
 // a declared restore does not excuse.
 func TestTamperEpoch(t *testing.T) {
-	declared := func(t *testing.T, b *bench, log *audit.Log) {
+	undeclared := func(t *testing.T, db testdb.DB) *bench {
+		b, _ := restored(t, db)
+		return b
+	}
+	declare := func(t *testing.T, b *bench, log *audit.Log) {
 		_, err := log.DeclareRestore(b.ctx, "disk failed")
 		require.NoError(t, err)
 		require.NoError(t, log.Record(b.ctx, "goes.on"))
 		_, err = log.Seal(b.ctx)
 		require.NoError(t, err)
 	}
-	for _, a := range []struct {
-		name    string
-		declare bool
-		do      func(*testing.T, *bench)
-		want    []string
-	}{
-		{"nothing", true, all(), nil},
-		{"undeclared", false, all(), []string{"rolled-back (top)#3-4"}},
-		{"forge an epoch", false, func(t *testing.T, b *bench) {
+	declared := func(t *testing.T, db testdb.DB) *bench {
+		b, log := restored(t, db)
+		declare(t, b, log)
+		return b
+	}
+	check := func(t *testing.T, b *bench, a attack) {
+		a.do(t, b)
+		r := b.verify(t)
+		require.Equal(t, len(a.want) == 0, r.OK, "%s", r)
+		if len(a.want) > 0 {
+			require.Contains(t, found(r, nil), a.want[0], "%s", r)
+			require.Subset(t, a.want, unique(found(r, nil)), "%s", r)
+		}
+	}
+	eachAttack(t, []attack{
+		{"undeclared", all(), []string{"rolled-back (top)#3-4"}},
+		{"forge an epoch", func(t *testing.T, b *bench) {
 			abandoned, err := audit.OpenCheckpoint(b.anchor.notes[4], b.cfg.Verifier)
 			require.NoError(t, err)
 			data, hash := audit.EncodeEntry("", 3, 3, nil, audit.EncodeEpoch(audit.Epoch{Reason: "x", Common: 3, Abandoned: abandoned}))
 			b.exec(t, "INSERT INTO confide_audit_entries (log_id, seq, event, at, actor, action, resource, result, hash, data) VALUES ('', 3, ?, 0, '', 'audit.epoch', '', '', ?, ?)", hash[:16], hash[:], data)
 		}, []string{"inserted (top)#3", "rolled-back (top)#3-4"}},
-		{"delete the epoch", true, remove("log_id = '' AND seq = 3"), []string{"deleted (top)#3", "forked (top)#3", "head-edited (top)"}},
-		{"edit its reason", true, rewrite("", 3, true, func(d []byte) []byte { return bytes.Replace(d, []byte("disk"), []byte("dish"), 1) }), []string{"edited (top)#3", "forked (top)#3", "head-edited (top)"}},
-		{"edit its common size", true, rewrite("", 3, true, flip(42+1+8+4+2+4+11+7)), []string{"edited (top)#3", "forked (top)#3", "head-edited (top)"}},
-		{"put the head of the epoch before", true, func(t *testing.T, b *bench) {
+	}, undeclared, check)
+	eachAttack(t, []attack{
+		{"nothing", all(), nil},
+		{"delete the epoch", remove("log_id = '' AND seq = 3"), []string{"deleted (top)#3", "forked (top)#3", "head-edited (top)"}},
+		{"edit its reason", rewrite("", 3, true, func(d []byte) []byte { return bytes.Replace(d, []byte("disk"), []byte("dish"), 1) }), []string{"edited (top)#3", "forked (top)#3", "head-edited (top)"}},
+		{"edit its common size", rewrite("", 3, true, flip(42+1+8+4+2+4+11+7)), []string{"edited (top)#3", "forked (top)#3", "head-edited (top)"}},
+		{"put the head of the epoch before", func(t *testing.T, b *bench) {
 			b.exec(t, "UPDATE confide_audit_heads SET note = ? WHERE log_id = ''", b.anchor.notes[4])
 		}, []string{"head-edited (top)", "rewritten (top)#4"}},
-	} {
-		t.Run(a.name, func(t *testing.T) {
-			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
-				b, log := restored(t, db)
-				if a.declare {
-					declared(t, b, log)
-				}
-				a.do(t, b)
-				r, err := log.Verify(b.ctx, audit.VerifyOptions{})
-				require.NoError(t, err)
-				require.Equal(t, len(a.want) == 0, r.OK, "%s", r)
-				if len(a.want) > 0 {
-					require.Contains(t, found(r, nil), a.want[0], "%s", r)
-					require.Subset(t, a.want, unique(found(r, nil)), "%s", r)
-				}
-			})
-		})
-	}
+	}, declared, check)
 
 	// The holder of an older anchor than the declaration knew of is not excused.
 	b, log := restored(t, testdb.New(t, testdb.SQLite))
 	newest := b.anchor.notes[4]
 	b.anchor.notes = b.anchor.notes[:4]
-	declared(t, b, log)
+	declare(t, b, log)
 	r, err := log.Verify(b.ctx, audit.VerifyOptions{Checkpoints: [][]byte{newest}})
 	require.NoError(t, err)
 	require.Equal(t, []string{"forked (top)#4"}, found(r, nil), "what was abandoned without being named is a fork: %s", r)

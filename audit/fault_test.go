@@ -178,8 +178,10 @@ func TestFaults(t *testing.T) {
 	if _, err := exec.LookPath("strace"); err != nil {
 		t.Skip("strace is not installed") // .ci/run installs it and lets no skip pass
 	}
+	t.Parallel()
 	for _, what := range []string{"file", "dir", "export"} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			out, trace := straced(t, what, dir)
 			require.Contains(t, out, "ok 1")

@@ -52,11 +52,13 @@ func hammerTime(t *testing.T) time.Duration {
 		require.NoError(t, err)
 		return d
 	}
-	return 4 * time.Second
+	return 3 * time.Second
 }
 
 func TestHammer(t *testing.T) {
+	t.Parallel()
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		c := hammer.Config{Open: openEngine(db.Engine), DSN: db.DSN, Dir: t.TempDir(), Time: hammerTime(t),
 			Command: func(ctx context.Context) *exec.Cmd {
 				cmd := exec.CommandContext(ctx, os.Args[0])

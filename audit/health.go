@@ -49,7 +49,7 @@ func (l *Log) Stats() Stats {
 // it, and makes the queue.
 func (l *Log) openQueue() (*queue, error) {
 	once, _ := l.cfg.Store.(OnceEnqueuer)
-	q := &queue{store: l.cfg.Store, once: once, logger: l.cfg.Logger, onFull: l.cfg.OnFull, blockFor: l.cfg.BlockFor,
+	q := &queue{store: l.cfg.Store, once: once, logger: l.cfg.Logger, onFull: l.cfg.OnFull, blockFor: l.cfg.BlockFor, stop: make(chan struct{}),
 		pending: l.pendingOf, gap: l.gap}
 	q.lost.now = l.cfg.Now
 	if l.cfg.Spill == "" {

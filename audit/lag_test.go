@@ -13,6 +13,7 @@ import (
 
 func TestLagNamesTheBlockingTransaction(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		lag, err := b.log.Lag(b.ctx)

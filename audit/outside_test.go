@@ -44,6 +44,7 @@ func (b *bench) collect(t *testing.T) []string {
 
 func TestTriggersSeeWhatGoesPastThePlugin(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, triggered)
 		require.NoError(t, b.AutoMigrate(&tag{}, &person{}, &pet{}, &visit{}))
 		store := b.cfg.Store.(*gormstore.Store)
@@ -146,6 +147,7 @@ func TestCoverageNamesWhatIsNotSeen(t *testing.T) {
 		Kind string
 	}
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, diffed, func(c *audit.Config) { c.Ignore = []string{"sheets", "quiets"} })
 		require.NoError(t, b.AutoMigrate(&tag{}, &person{}, &pet{}, &sheet{}, &quiet{}, &session{}))
 		b.exec(t, "CREATE TABLE imports (id integer, email varchar(100))")

@@ -57,7 +57,7 @@ func line(e audit.Event) string {
 func TestPlugin(t *testing.T) {
 	three := func() []customer { return []customer{{ID: "a"}, {ID: "b"}, {ID: "c"}} }
 	all := "(deleted_at id name owner phone)"
-	for _, c := range []struct {
+	cases := []struct {
 		name string
 		do   func(tx *gorm.DB) error
 		want []string
@@ -132,13 +132,18 @@ func TestPlugin(t *testing.T) {
 				return tx.Create(&customer{ID: "y"}).Error
 			})
 		}, []string{"customer.create [y@1] " + all}},
-	} {
-		t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
-				b := setUp(t, db, func(cfg *audit.Config) { cfg.Ignore = []string{"sessions"} })
-				require.NoError(t, b.AutoMigrate(&invoice{}, &orderLine{}, &confideThing{}, &session{}))
-				require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "old"}).Error)
-				require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "older"}).Error)
+	}
+	build := func(t *testing.T, db testdb.DB) *bench {
+		b := setUp(t, db, func(cfg *audit.Config) { cfg.Ignore = []string{"sessions"} })
+		require.NoError(t, b.AutoMigrate(&invoice{}, &orderLine{}, &confideThing{}, &session{}))
+		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "old"}).Error)
+		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "older"}).Error)
+		return b
+	}
+	onVictims(t, testdb.Each, build, func(t *testing.T, v *victim) {
+		for _, c := range cases {
+			t.Run(strings.ReplaceAll(c.name, " ", "-"), func(t *testing.T) {
+				b := v.again(t)
 				require.NoError(t, c.do(b.WithContext(b.ctx)))
 				audittest.CheckLog(t, b.log)
 				var got []string
@@ -153,12 +158,13 @@ func TestPlugin(t *testing.T) {
 				require.Equal(t, c.want, got)
 				require.NotContains(t, strings.Join(got, "\n"), "secret", "a value got into the log")
 			})
-		})
-	}
+		}
+	})
 }
 
 func TestPluginSplitsLargeBatches(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		list := make([]customer, 1100)
 		for i := range list {
@@ -175,6 +181,7 @@ func TestPluginSplitsLargeBatches(t *testing.T) {
 
 func TestAWriteThatCannotBeRecordedIsRolledBack(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.exec(t, "ALTER TABLE confide_audit_pending RENAME TO elsewhere")
 		err := b.WithContext(b.ctx).Create(&customer{ID: "1"}).Error
@@ -188,6 +195,7 @@ func TestAWriteThatCannotBeRecordedIsRolledBack(t *testing.T) {
 
 func TestAWriteOutsideATransactionIsRefused(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		tx := b.WithContext(b.ctx).Session(&gorm.Session{SkipDefaultTransaction: true})
 		for _, err := range []error{

@@ -29,6 +29,7 @@ func again(t *testing.T, p audit.TLogProof) audit.TLogProof {
 
 func TestEveryEventIsProven(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		for _, tenant := range []string{"main", "acme"} {
@@ -117,6 +118,7 @@ func TestAChangedProofProvesNothing(t *testing.T) {
 
 func TestACustomersHistory(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		ctx := as(b.ctx, audit.Actor{ID: "u3"})
@@ -281,6 +283,7 @@ func TestProofsDoNotDependOnNodes(t *testing.T) {
 // What was edited cannot be proven, and its neighbours still can.
 func TestAnEditedEntryIsNotProven(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		rewrite("main", 4, true, otherActor)(t, b)
@@ -304,6 +307,7 @@ func TestAnEditedEntryIsNotProven(t *testing.T) {
 
 func TestConsistencyBetweenCheckpoints(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		for i := range b.anchor.notes {
@@ -342,6 +346,7 @@ func TestConsistencyBetweenCheckpoints(t *testing.T) {
 // what was anchored.
 func TestAForkHasNoConsistencyProof(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		b.save(t)

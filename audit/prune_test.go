@@ -63,6 +63,7 @@ func (b *bench) prune(t *testing.T) audit.Pruned {
 
 func TestPrune(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		archive := b.export(t)
 		require.Equal(t, audit.Pruned{Events: 6, Through: 5}, b.prune(t))
@@ -93,6 +94,7 @@ func TestPrune(t *testing.T) {
 // What is left of a pruned log is proven as before, even when the stored nodes are wrong.
 func TestProveInAPrunedLog(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		b.prune(t)
 		for range 2 {
@@ -114,6 +116,7 @@ func TestProveInAPrunedLog(t *testing.T) {
 // Of a pruned entry nothing may be left that says what it was.
 func TestPrunedEntriesSayNothing(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		b.prune(t)
 		for _, table := range []string{"confide_audit_entries", "confide_audit_rows"} {
@@ -140,6 +143,7 @@ func plain(v any) any {
 
 func TestPruneAgainAndAgain(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b, now := aging(t, db)
 		var pruned int64
 		for round := range 4 {
@@ -239,6 +243,7 @@ func TestRetentionFloors(t *testing.T) {
 // Prune must not destroy the traces of an attack.
 func TestPruneRefusesATamperedLog(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		rewrite("main", 2, true, func(data []byte) []byte {
 			return bytes.Replace(data, []byte("canary-actor"), []byte("canary-other"), 1)
@@ -253,6 +258,7 @@ func TestPruneRefusesATamperedLog(t *testing.T) {
 // A date column that was set back must not make Prune remove what is young.
 func TestPruneBelievesTheEventsNotTheColumns(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		set("at", 1, "main", 8)(t, b)
 		_, err := b.log.Prune(b.ctx, audit.PruneOptions{Tenant: "main", WithoutArchive: true})
@@ -265,7 +271,12 @@ func TestTamperPruned(t *testing.T) {
 		return all(statement("UPDATE confide_audit_entries SET at = 0, actor = '', action = '', resource = '', result = '', data = ? WHERE log_id = ? AND seq BETWEEN ? AND ?", []byte{}, log, first, last),
 			statement("DELETE FROM confide_audit_rows WHERE log_id = ? AND seq BETWEEN ? AND ?", log, first, last))
 	}
-	for _, a := range []attack{
+	pruned := func(t *testing.T, db testdb.DB) *bench {
+		b := seedYears(t, db)
+		b.prune(t)
+		return b
+	}
+	eachAttack(t, []attack{
 		{"nothing", all(), nil},
 		{"prune one more by hand", blank("main", 6, 6), []string{"edited main#6", "revision-gap"}},
 		{"prune several more by hand", blank("main", 6, 8), []string{"edited main#6-8", "revision-gap"}},
@@ -283,18 +294,12 @@ func TestTamperPruned(t *testing.T) {
 		{"delete the purge record", remove("log_id = 'main' AND seq = 10"), []string{"truncated main#10", "edited main#0-5", "revision-gap"}},
 		{"delete a counter of a pruned row", statement("DELETE FROM confide_audit_revisions WHERE row_id = 'canary3'"), []string{"revision-gap"}},
 		{"raise a counter of a pruned row", statement("UPDATE confide_audit_revisions SET rev = 2 WHERE row_id = 'canary3'"), []string{"revision-gap"}},
-	} {
-		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
-				b := seedYears(t, db)
-				b.prune(t)
-				a.do(t, b)
-				r := b.verify(t)
-				require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
-				require.Equal(t, len(a.want) == 0, r.OK)
-			})
-		})
-	}
+	}, pruned, func(t *testing.T, b *bench, a attack) {
+		a.do(t, b)
+		r := b.verify(t)
+		require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
+		require.Equal(t, len(a.want) == 0, r.OK)
+	})
 }
 
 // rewriteBlank puts an entry of the attacker's making where a pruned one was.
@@ -309,6 +314,7 @@ func rewriteBlank(log string, seq int64) func(*testing.T, *bench) {
 // A waiting event of a row whose earlier ones are pruned is still missed.
 func TestAnEventDeletedBeforeItWasSealedIsMissedInAPrunedLog(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		b.prune(t)
 		ctx := as(b.ctx, audit.Actor{ID: "thief", Tenant: "main"})
@@ -323,6 +329,7 @@ func TestAnEventDeletedBeforeItWasSealedIsMissedInAPrunedLog(t *testing.T) {
 // A Prune that was killed between its record and the last entry is completed by the next.
 func TestPruneIsCompletedByTheNext(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		cfg := b.cfg
 		cfg.Store = halfPruner{b.cfg.Store}
@@ -356,6 +363,7 @@ func (h halfPruner) Prune(ctx context.Context, log string, through int64) error 
 // A verification that runs beside Prune sees a whole log, with or without the pruned part.
 func TestVerifyBesidePrune(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := seedYears(t, db)
 		cfg := b.cfg
 		var seen []audit.Report

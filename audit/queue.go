@@ -41,6 +41,7 @@ type queue struct {
 	running  bool
 	closed   bool
 	ended    bool          // nobody waits for the rest any more
+	stop     chan struct{} // closed when ended
 	down     bool          // the last attempt failed
 	idle     chan struct{} // closed when the running goroutine ends
 	written  int64
@@ -146,7 +147,10 @@ func (q *queue) run(idle chan struct{}) {
 			continue
 		}
 		q.logger.Error("audit: events are not written yet", "error", err)
-		time.Sleep(wait) // the database is away; nobody waits for this goroutine
+		select { // the database is away; nobody waits for this goroutine
+		case <-time.After(wait):
+		case <-q.stop:
+		}
 		wait = min(2*wait, retryMost)
 	}
 }
@@ -285,6 +289,12 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+}
+
+func (q *queue) isEnded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended
 }
 
 func (q *queue) isClosed() bool {

@@ -105,6 +105,7 @@ func FuzzWritesIn(f *testing.F) {
 
 func TestRawSQLIsRefused(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, func(c *audit.Config) { c.RawReasons = []string{"nightly import"} })
 		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "1", Name: secret("ann")}).Error)
 		b.seal(t)
@@ -156,6 +157,7 @@ func TestRawSQLIsRefused(t *testing.T) {
 
 func TestRawSQLIsFlagged(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, func(c *audit.Config) { c.Raw = audit.FlagRaw })
 		require.NoError(t, b.WithContext(b.ctx).Create(&[]customer{{ID: "1"}, {ID: "2"}}).Error)
 		tx := b.WithContext(b.ctx)

@@ -58,6 +58,7 @@ func (b *bench) replay(t require.TestingT, events []audit.Event, known []any) ma
 // Whatever GORM does to rows, replaying the log gives what the rows are.
 func TestReplayGivesTheRows(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := people(t, db)
 		values := []any{"", "v1", "v2", "v3", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 		for n := 10; n < 60; n++ {
@@ -147,6 +148,7 @@ func step(rt *rapid.T, tx *gorm.DB) {
 // together one after the other.
 func TestConcurrentWriters(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := people(t, db)
 		tx := b.WithContext(b.ctx)
 		require.NoError(t, tx.Select("id", "visits").Create(&[]person{{ID: "a"}, {ID: "b"}, {ID: "c"}}).Error)

@@ -170,7 +170,10 @@ func (q *queue) abandon() {
 func (q *queue) end() error {
 	q.mu.Lock()
 	again := q.ended
-	q.ended = true
+	if !again {
+		q.ended = true
+		close(q.stop)
+	}
 	q.mu.Unlock()
 	if again {
 		return nil

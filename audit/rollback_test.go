@@ -38,6 +38,7 @@ func (b *bench) restart(t *testing.T) *audit.Log {
 
 func TestReplayOfOneTenantsOldHead(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		b.save(t)
@@ -51,6 +52,7 @@ func TestReplayOfOneTenantsOldHead(t *testing.T) {
 
 func TestRollbackOfTheWholeDatabase(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		b.save(t)
@@ -84,6 +86,7 @@ func TestRollbackOfTheWholeDatabase(t *testing.T) {
 
 func TestForkAfterRollback(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		path := filepath.Join(t.TempDir(), "anchor")
 		file, err := fileanchor.Open(path)
 		require.NoError(t, err)

@@ -36,6 +36,7 @@ func (b *bench) record(t *testing.T, log *audit.Log, action string) {
 // The steps of a rotation, each with processes of the step before still running.
 func TestRotationWithOverlap(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		older, newer := pair(t), pair(t)
 		step0 := b.process(t, older)
@@ -109,6 +110,7 @@ func TestEventsWaitForTheKeyTheyWereRecordedUnder(t *testing.T) {
 // Whoever has stolen a revoked key can sign nothing that is believed.
 func TestARevokedKey(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		stolen, newer := pair(t), pair(t)
 		b.process(t, stolen)

@@ -43,7 +43,7 @@ func (l *Log) Run(ctx context.Context) error {
 }
 
 func (l *Log) lastPass(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, closeWait)
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.CloseWait)
 	defer cancel()
 	if err := l.Flush(ctx); err != nil {
 		return err

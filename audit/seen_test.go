@@ -141,6 +141,7 @@ func TestSeenFollowsItsClass(t *testing.T) {
 
 func TestReadsPluginRecordsWhatQueriesReturn(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		require.NoError(t, b.AutoMigrate(&invoice{}))
 		require.NoError(t, b.Use(audit.Reads{Log: b.log, Tables: []string{"customers"}}))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -310,24 +309,23 @@ func unique(list []string) []string {
 }
 
 func TestTamper(t *testing.T) {
-	for _, a := range tamperings() {
-		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
-				b := setUp(t, db)
-				b.seed(t)
-				a.do(t, b)
-				r := b.verify(t)
-				require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
-				require.Equal(t, len(a.want) == 0, r.OK)
-				require.True(t, r.Anchored)
-			})
-		})
-	}
+	eachAttack(t, tamperings(), seeded, func(t *testing.T, b *bench, a attack) {
+		a.do(t, b)
+		r := b.verify(t)
+		require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
+		require.Equal(t, len(a.want) == 0, r.OK)
+		require.True(t, r.Anchored)
+	})
 }
 
 // What an administrator can do to events that wait for the sealer.
 func TestTamperPending(t *testing.T) {
-	for _, a := range []attack{
+	waiting := func(t *testing.T, db testdb.DB) *bench {
+		b := seeded(t, db)
+		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "waits"}).Error)
+		return b
+	}
+	eachAttack(t, []attack{
 		{"nothing", all(), nil},
 		{"edit the bytes", func(t *testing.T, b *bench) {
 			pending, err := b.cfg.Store.Pending(b.ctx, 0, 1)
@@ -355,34 +353,28 @@ func TestTamperPending(t *testing.T) {
 		{"delete", statement("DELETE FROM confide_audit_pending"), []string{"revision-gap main customer waits"}},
 		{"delete and set the counter back", all(statement("DELETE FROM confide_audit_pending"), statement("DELETE FROM confide_audit_revisions WHERE row_id = 'waits'")),
 			nil}, // doc.go says so: until the next change of the row, nobody misses it
-	} {
-		t.Run(strings.ReplaceAll(a.name, " ", "-"), func(t *testing.T) {
-			testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
-				b := setUp(t, db)
-				b.seed(t)
-				require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "waits"}).Error)
-				a.do(t, b)
-				r := b.verify(t)
-				require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
+	}, waiting, func(t *testing.T, b *bench, a attack) {
+		a.do(t, b)
+		r := b.verify(t)
+		require.Equal(t, unique(a.want), unique(found(r, a.want)), "%s", r)
 
-				_, err := b.log.Seal(b.ctx)
-				if slices.Contains(a.want, "pending-edited") {
-					require.ErrorIs(t, err, audit.ErrTampered)
-				} else {
-					require.NoError(t, err)
-				}
-				events := b.events(t, audit.Query{Row: "waits", Resource: "customer"})
-				for _, e := range events {
-					require.Equal(t, "u3", e.Actor.ID, "the edited event was sealed")
-				}
-				require.LessOrEqual(t, len(events), 1, "an event was sealed twice")
-			})
-		})
-	}
+		_, err := b.log.Seal(b.ctx)
+		if slices.Contains(a.want, "pending-edited") {
+			require.ErrorIs(t, err, audit.ErrTampered)
+		} else {
+			require.NoError(t, err)
+		}
+		events := b.events(t, audit.Query{Row: "waits", Resource: "customer"})
+		for _, e := range events {
+			require.Equal(t, "u3", e.Actor.ID, "the edited event was sealed")
+		}
+		require.LessOrEqual(t, len(events), 1, "an event was sealed twice")
+	})
 }
 
 func TestARevisionHoleShowsAnEventDeletedBeforeItWasSealed(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		tx := b.WithContext(b.ctx)
 		require.NoError(t, tx.Create(&customer{ID: "1"}).Error)
@@ -399,36 +391,31 @@ func TestARevisionHoleShowsAnEventDeletedBeforeItWasSealed(t *testing.T) {
 }
 
 func TestSealRefusesToExtendWhatItHasNotSigned(t *testing.T) {
-	for name, do := range map[string]func(*testing.T, *bench){
-		"rewritten": rechain("main", 7),
-		"edge":      statement("UPDATE confide_audit_heads SET edge = ? WHERE log_id = 'main'", make([]byte, 64)),
-		"size":      anySize("main"),
-		"note":      statement("UPDATE confide_audit_heads SET note = ? WHERE log_id = 'main'", []byte("x")),
-		"tip":       statement("UPDATE confide_audit_heads SET tip = ? WHERE log_id = 'main'", []byte("short, and padded where it must be")[:32]),
-	} {
-		t.Run(name, func(t *testing.T) {
-			testdb.Each(t, func(t *testing.T, db testdb.DB) {
-				b := setUp(t, db)
-				b.seed(t)
-				do(t, b)
-				require.NoError(t, b.log.Record(b.ctx, "one.more"))
-				require.NoError(t, b.log.Record(as(b.ctx, audit.Actor{Tenant: "acme"}), "one.more", slog.String("result", "ok")))
-				n, err := b.log.Seal(b.ctx)
-				if name == "tip" { // no signature covers the tip; Verify finds it
-					require.NoError(t, err)
-					require.False(t, b.verify(t).OK)
-					return
-				}
-				require.ErrorIs(t, err, audit.ErrTampered)
-				require.ErrorContains(t, err, `log "main"`)
-				require.Equal(t, 1, n, "the other tenant's log must go on")
-			})
-		})
-	}
+	eachAttack(t, []attack{
+		{"rewritten", rechain("main", 7), nil},
+		{"edge", statement("UPDATE confide_audit_heads SET edge = ? WHERE log_id = 'main'", make([]byte, 64)), nil},
+		{"size", anySize("main"), nil},
+		{"note", statement("UPDATE confide_audit_heads SET note = ? WHERE log_id = 'main'", []byte("x")), nil},
+		{"tip", statement("UPDATE confide_audit_heads SET tip = ? WHERE log_id = 'main'", []byte("short, and padded where it must be")[:32]), nil},
+	}, seeded, func(t *testing.T, b *bench, a attack) {
+		a.do(t, b)
+		require.NoError(t, b.log.Record(b.ctx, "one.more"))
+		require.NoError(t, b.log.Record(as(b.ctx, audit.Actor{Tenant: "acme"}), "one.more", slog.String("result", "ok")))
+		n, err := b.log.Seal(b.ctx)
+		if a.name == "tip" { // no signature covers the tip; Verify finds it
+			require.NoError(t, err)
+			require.False(t, b.verify(t).OK)
+			return
+		}
+		require.ErrorIs(t, err, audit.ErrTampered)
+		require.ErrorContains(t, err, `log "main"`)
+		require.Equal(t, 1, n, "the other tenant's log must go on")
+	})
 }
 
 func TestACounterThatWasSetBackCountsTwice(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		update := func(owner string) {

@@ -31,6 +31,7 @@ func (b *bench) age(t *testing.T) {
 // the store is opened: old events are found by what only new releases index.
 func TestOldTablesAreBroughtUpToDate(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db, dataTyped)
 		b.fill(t)
 		require.NoError(t, b.log.RecordApart(b.ctx, "waits"))

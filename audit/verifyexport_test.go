@@ -92,6 +92,7 @@ func (b *bench) verifyExport(t *testing.T, data []byte, opts audit.VerifyOptions
 
 func TestExportVerifiesWithoutTheDatabase(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		b := setUp(t, db)
 		b.seed(t)
 		x := b.takenApart(t)

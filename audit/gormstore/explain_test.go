@@ -34,6 +34,7 @@ func fill(t *testing.T, store *gormstore.Store, entries int) {
 // the order in which the answer is wanted: nothing is sorted.
 func TestEveryFilterUsesAnIndex(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		store, err := gormstore.Open(t.Context(), db.DB)
 		require.NoError(t, err)
 		fill(t, store, 5000)

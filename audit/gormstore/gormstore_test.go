@@ -15,20 +15,22 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	for _, engine := range testdb.Engines() {
-		t.Run(engine, func(t *testing.T) {
-			audittest.RunStore(t, func(t *testing.T) audit.Store {
-				s, err := gormstore.Open(t.Context(), testdb.New(t, engine).DB)
-				require.NoError(t, err)
-				return s
-			})
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
+		s, err := gormstore.Open(t.Context(), db.DB)
+		require.NoError(t, err)
+		empty := db.Snapshot(t)
+		audittest.RunStore(t, func(t *testing.T) audit.Store {
+			empty.Restore(t)
+			return s
 		})
-	}
+	})
 }
 
 // Many processes of one release start at the same moment, on an empty database.
 func TestOpenIsIdempotentAndConcurrent(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		for range 2 {
 			fresh := testdb.New(t, db.Engine)
 			start := make(chan struct{})

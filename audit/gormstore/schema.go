@@ -2,6 +2,7 @@ package gormstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strings"
 )
@@ -110,10 +111,25 @@ func columnTypes(engine string) *strings.Replacer {
 func (s *Store) migrate(ctx context.Context) error {
 	types := columnTypes(s.engine)
 	for _, t := range tables {
-		if err := s.create(ctx, "CREATE TABLE IF NOT EXISTS "+t.name+" ("+types.Replace(t.columns)+")"); err != nil {
+		columns := types.Replace(t.columns)
+		if s.engine == mysql { // at a third of the time of adding the indexes afterwards
+			for _, x := range t.indexes {
+				columns += ", " + unique(x) + " INDEX " + x.name + " (" + x.columns + ")"
+			}
+		}
+		if err := s.create(ctx, "CREATE TABLE IF NOT EXISTS "+t.name+" ("+columns+")"); err != nil {
 			return fmt.Errorf("gormstore: create %s: %w", t.name, err)
 		}
+	}
+	have, err := s.indexes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
 		for _, x := range t.indexes {
+			if have[x.name] {
+				continue
+			}
 			if err := s.createIndex(ctx, t.name, x); err != nil {
 				return fmt.Errorf("gormstore: create index %s: %w", x.name, err)
 			}
@@ -122,17 +138,26 @@ func (s *Store) migrate(ctx context.Context) error {
 	return s.reindex(ctx)
 }
 
-func (s *Store) createIndex(ctx context.Context, table string, x index) error {
+// indexes lists those that are there, on MySQL, which knows no CREATE INDEX IF NOT EXISTS.
+func (s *Store) indexes(ctx context.Context) (map[string]bool, error) {
+	have := map[string]bool{}
 	if s.engine != mysql {
-		return s.create(ctx, "CREATE "+unique(x)+" INDEX IF NOT EXISTS "+x.name+" ON "+table+" ("+x.columns+")")
+		return have, nil
 	}
-	var n int // MySQL knows no CREATE INDEX IF NOT EXISTS
-	err := s.pool.QueryRowContext(ctx, `SELECT COUNT(*) FROM information_schema.statistics
-		WHERE table_schema = DATABASE() AND table_name = ? AND index_name = ?`, table, x.name).Scan(&n)
-	if err != nil || n > 0 {
-		return err
+	rows, err := s.pool.QueryContext(ctx, `SELECT DISTINCT index_name FROM information_schema.statistics
+		WHERE table_schema = DATABASE() AND table_name LIKE 'confide\_audit\_%'`)
+	names, err := scan(rows, err, func(rows *sql.Rows) (name string, err error) { return name, rows.Scan(&name) })
+	for _, name := range names {
+		have[name] = true
 	}
-	return s.create(ctx, "ALTER TABLE "+table+" ADD "+unique(x)+" INDEX "+x.name+" ("+x.columns+")")
+	return have, err
+}
+
+func (s *Store) createIndex(ctx context.Context, table string, x index) error {
+	if s.engine == mysql {
+		return s.create(ctx, "ALTER TABLE "+table+" ADD "+unique(x)+" INDEX "+x.name+" ("+x.columns+")")
+	}
+	return s.create(ctx, "CREATE "+unique(x)+" INDEX IF NOT EXISTS "+x.name+" ON "+table+" ("+x.columns+")")
 }
 
 // create runs one statement that does nothing if its object exists. PostgreSQL

@@ -25,7 +25,7 @@ func (a *attack) check(ctx context.Context, db *gorm.DB) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	if err := settle(ctx, db, log); err != nil {
+	if err := Settle(ctx, log); err != nil {
 		return err
 	}
 	before, err := storedRows(ctx, db)
@@ -110,28 +110,20 @@ func (a *attack) offline(ctx context.Context, log *audit.Log) error {
 	return err
 }
 
-// settle seals until the server has finished what clients left to it that are
-// dead by now: nothing waits and no row comes for some rounds in a row.
-func settle(ctx context.Context, db *gorm.DB, log *audit.Log) error {
-	for quiet := 0; quiet < 8; {
-		before, err := storedRows(ctx, db)
+// Settle seals until the server has finished what clients left to it that are dead by
+// now: nothing waits and nothing was sealed for some rounds in a row.
+func Settle(ctx context.Context, log *audit.Log) error {
+	for quiet := 0; quiet < 8; quiet++ {
+		n, err := log.Seal(ctx)
 		if err != nil {
 			return err
 		}
-		if _, err := log.Seal(ctx); err != nil {
-			return err
-		}
-		var waiting int64
-		if err := db.WithContext(ctx).Table("confide_audit_pending").Count(&waiting).Error; err != nil {
-			return fmt.Errorf("hammer: %w", err)
-		}
-		after, err := storedRows(ctx, db)
+		lag, err := log.Lag(ctx)
 		if err != nil {
 			return err
 		}
-		quiet++
-		if waiting > 0 || len(before) != len(after) {
-			quiet = 0
+		if n > 0 || lag.Waiting > 0 {
+			quiet = -1
 		}
 		select {
 		case <-ctx.Done():

@@ -88,7 +88,8 @@ func New(t testing.TB, engine string) DB {
 // log, full synchronisation, foreign keys on, and transactions that take the
 // write lock at BEGIN so that they cannot fail half way with a stale snapshot.
 func SQLiteDSN(path string) string {
-	return "file:" + filepath.ToSlash(path) + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+	path = strings.NewReplacer("%", "%25", "#", "%23", "?", "%3f").Replace(filepath.ToSlash(path)) // it is a URI
+	return "file:" + path + "?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 }
 
 // Reopen opens the same database through a second, independent pool.
