@@ -83,6 +83,7 @@ type tableCopy struct {
 	tag   []byte
 	cut   *cutter
 	entry manifestTable
+	rows  int64 // in entry.Chunks, whose refs belong to the upload
 }
 
 func (w *tableCopy) run(ctx context.Context) (missed *Missed, err error) {
@@ -105,17 +106,13 @@ func (w *tableCopy) run(ctx context.Context) (missed *Missed, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var have int64
-	for _, ref := range w.entry.Chunks {
-		have += ref.Rows
-	}
-	if have == count {
+	if w.rows == count {
 		return nil, nil
 	}
 	// Rows came or went unseen: a TRUNCATE without a trigger, a cascade, a trigger
 	// that was switched off. The table is read whole, which needs no tracking.
-	missed = &Missed{Table: w.table.Name, Detail: fmt.Sprintf("it has %d rows, and %d by the changes that were tracked; all of it was read", count, have)}
-	w.entry.Chunks = nil
+	missed = &Missed{Table: w.table.Name, Detail: fmt.Sprintf("it has %d rows, and %d by the changes that were tracked; all of it was read", count, w.rows)}
+	w.entry.Chunks, w.rows = nil, 0
 	w.cut.start(w.cut.buf)
 	return missed, w.all(ctx)
 }
@@ -161,6 +158,7 @@ func (w *tableCopy) flush(ctx context.Context) error {
 		ref.Last = bytes.Clone(w.cut.lastKey())
 	}
 	w.entry.Chunks = append(w.entry.Chunks, ref)
+	w.rows += ref.Rows
 	w.meter.add(w.cut.rows, int64(len(w.cut.buf)))
 	w.meter.read += w.cut.rows
 	err := w.up.add(ctx, chunkJob{content: w.cut.buf, tag: w.tag, table: w.table, ref: ref})
@@ -192,6 +190,7 @@ func (w *tableCopy) changes(ctx context.Context, tracker Tracker, base manifestT
 		}
 		shared := *ref
 		w.entry.Chunks = append(w.entry.Chunks, &shared)
+		w.rows += ref.Rows
 		w.up.reused.Add(1)
 		w.meter.add(ref.Rows, ref.Bytes)
 	}
