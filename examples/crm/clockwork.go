@@ -51,7 +51,11 @@ func (a *app) jobs(c *command) ([]schedule.Job, error) {
 	}
 	for _, set := range a.plan.sets() {
 		add(set.name, set.jobPlan,
-			func(ctx context.Context) error { return a.backUpAsPlanned(ctx, set) },
+			func(ctx context.Context) error {
+				a.planned.Lock()
+				defer a.planned.Unlock()
+				return a.backUpAsPlanned(ctx, set)
+			},
 			func(ctx context.Context) (time.Time, error) { return a.lastSnapshot(ctx, set) })
 	}
 	add("prune", jobPlan{Cron: a.plan.Prune.Cron}, a.pruneAsPlanned, func(context.Context) (time.Time, error) { return time.Time{}, nil })
@@ -80,19 +84,24 @@ func (a *app) begun() (time.Time, error) {
 	return info.ModTime(), nil
 }
 
+// backUpAsPlanned makes a snapshot, unless there is one since the last occasion.
 func (a *app) backUpAsPlanned(ctx context.Context, set dataSet) error {
-	a.planned.Lock()
-	defer a.planned.Unlock()
-	if _, err := a.finishErasures(ctx); err != nil {
-		return err
-	}
-	s, err := a.backUp(ctx, set, set.Kind, nil)
+	last, err := a.lastSnapshot(ctx, set)
 	if err != nil {
 		return err
 	}
-	a.logger.InfoContext(ctx, "backed up", "set", set.name, "snapshot", uint64(s.ID), "kind", s.Kind.String(), "rows", s.Rows)
-	if len(s.Missed) > 0 {
-		return fmt.Errorf("snapshot %d of %s is right, but the tracking of changes had missed some", s.ID, set.name)
+	cron, err := schedule.Parse(set.Cron, time.Local)
+	if err != nil {
+		return err
+	}
+	if !last.IsZero() && cron.Next(last).After(a.now()) {
+		return nil
+	}
+	if _, err := a.finishErasures(ctx); err != nil {
+		return err
+	}
+	if err := a.backUpNow(ctx, set); err != nil {
+		return err
 	}
 	if set.name != "data" && set.name != invoiceTable {
 		return nil
@@ -102,11 +111,31 @@ func (a *app) backUpAsPlanned(ctx context.Context, set dataSet) error {
 	for _, other := range a.plan.sets() {
 		last, err := a.lastSnapshot(ctx, other)
 		if err == nil && (last.IsZero() || other.forgets) {
-			_, err = a.backUp(ctx, other, other.Kind, nil)
+			err = a.backUpNow(ctx, other)
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// backUpNow makes a snapshot. If another process was faster, its snapshot will do.
+func (a *app) backUpNow(ctx context.Context, set dataSet) error {
+	before, err := a.lastSnapshot(ctx, set)
+	if err != nil {
+		return err
+	}
+	s, err := a.backUp(ctx, set, set.Kind, nil)
+	if err != nil {
+		if after, again := a.lastSnapshot(ctx, set); again == nil && after.After(before) {
+			return nil
+		}
+		return err
+	}
+	a.logger.InfoContext(ctx, "backed up", "set", set.name, "snapshot", uint64(s.ID), "kind", s.Kind.String(), "rows", s.Rows)
+	if len(s.Missed) > 0 {
+		return fmt.Errorf("snapshot %d of %s is right, but the tracking of changes had missed some", s.ID, set.name)
 	}
 	return nil
 }
@@ -156,9 +185,17 @@ func (a *app) drillAsPlanned(ctx context.Context, c *command) error {
 	}
 	a.planned.Lock()
 	defer a.planned.Unlock()
+	for _, set := range a.plan.sets() { // after a long rest there may be nothing to rehearse with
+		if err := a.backUpAsPlanned(ctx, set); err != nil {
+			return err
+		}
+	}
 	here := *c
 	here.args = nil
-	_, err := a.drill(ctx, &here, backup.Newest)
+	d, err := a.drill(ctx, &here, backup.Newest)
+	if err == nil {
+		a.logger.InfoContext(ctx, "restore rehearsed", "drill", uint64(d.Number), "snapshot", uint64(d.Snapshot), "took", d.RTO.Round(time.Millisecond).String())
+	}
 	return err
 }
 
@@ -178,7 +215,10 @@ func (a *app) pruneAsPlanned(ctx context.Context) error {
 			failed = errors.Join(failed, fmt.Errorf("prune %s: %w", set.name, err))
 		}
 	}
-	return errors.Join(failed, a.dropClaims(ctx))
+	if failed = errors.Join(failed, a.dropClaims(ctx)); failed == nil {
+		a.logger.InfoContext(ctx, "pruned")
+	}
+	return failed
 }
 
 // dropClaims removes claims to work that is long done.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -104,7 +105,7 @@ func (r *rehearsal) scratch(ctx context.Context) (s backup.Scratch, failed error
 	if err := r.app.prepareFolder(folder(dir), r.there.places()); err != nil {
 		return s, err
 	}
-	if r.command.db != "" {
+	if r.command.scratch != "" || r.command.db != "" && !strings.HasPrefix(r.command.db, "sqlite://") {
 		var gone func() error
 		if r.there.db, gone, err = scratchDatabase(ctx, r.command.settings); err != nil {
 			return s, err

@@ -29,6 +29,7 @@ func TestEngines(t *testing.T) {
 		require.Contains(t, crm(exitDone, "import", "invoices", "demo/invoices.csv"), "invoices: 412 new, 0 updated, 0 unchanged, 0 refused")
 		crm(exitDone, "backup", "run")
 		crm(exitDone, "backup", "verify")
+		require.Contains(t, crm(exitDone, "backup", "drill"), "drill 1 of snapshot 1 on "+db.Engine)
 		crm(exitDone, "doctor")
 
 		require.NoError(t, db.Exec("UPDATE customers SET fax = phone WHERE id = '2'").Error)
@@ -39,6 +40,14 @@ func TestEngines(t *testing.T) {
 
 		crm(exitDone, "subject", "erase", "1")
 		require.Contains(t, crm(exitDone, "audit", "verify"), "chain, tree, signatures and anchors fit")
+
+		restored, empty := filepath.Join(t.TempDir(), "restored"), testdb.New(t, db.Engine)
+		require.Contains(t, crm(exitUsage, "backup", "restore", "-to", restored), "-to-db")
+		require.Contains(t, crm(exitDone, "backup", "restore", "-to", restored, "-to-db", dsn(empty), "1"), "1 erased people stay erased")
+		require.Contains(t, crm(exitDone, "audit", "verify", "-data", restored, "-db", dsn(empty)), "chain, tree, signatures and anchors fit")
+		crm(exitDone, "doctor", "-data", restored, "-db", dsn(empty))
+		require.Contains(t, crm(exitFailed, "backup", "restore", "-to", restored+"2", "-to-db", dsn(empty), "1"), "restore into a new database")
+
 		require.NoError(t, db.Exec("DELETE FROM confide_audit_entries WHERE seq = 2").Error)
 		crm(exitFound, "audit", "verify")
 	})

@@ -60,8 +60,6 @@ func databaseOn(server, name string) (dsn, driver, at string, err error) {
 		}
 		cfg.DBName = name
 		return "mysql://" + cfg.FormatDSN(), "mysql", rest, nil
-	case "sqlite":
-		return "", "", "", fmt.Errorf("%w: a drill of a SQLite database outside of the data folder needs a server for its own: give -scratch", errUsage)
 	}
 	return "", "", "", fmt.Errorf("%w: -scratch begins with postgres:// or mysql://", errUsage)
 }

@@ -94,7 +94,11 @@ func Open(ctx context.Context, c Config) (*Door, error) {
 		c.Key = make([]byte, keyLen)
 		rand.Read(c.Key)
 	}
-	if err := c.DB.WithContext(ctx).AutoMigrate(&session{}); err != nil {
+	err := c.DB.WithContext(ctx).AutoMigrate(&session{})
+	for attempt := 0; err != nil && attempt < 5; attempt++ { // another process may be making it, and its indexes, at the same moment
+		err = c.DB.WithContext(ctx).AutoMigrate(&session{})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("signin: create the table of sessions: %w", err)
 	}
 	return &Door{
