@@ -34,7 +34,7 @@ func backupRun(ctx context.Context, c *command) error {
 	if err != nil {
 		return fmt.Errorf("%w: -kind is full, differential or incremental", errUsage)
 	}
-	return withExisting(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
+	return withBackupsAlone(operatorFor(ctx, "backup run"), c, func(ctx context.Context, a *app) error {
 		sets, err := c.chosen(a.plan)
 		if err != nil {
 			return err
@@ -192,7 +192,7 @@ func backupPrune(ctx context.Context, c *command) error {
 	if c.accept > 0 && c.set == "" {
 		return fmt.Errorf("%w: -accept goes with -set, whose snapshot it is", errUsage)
 	}
-	return withExisting(operatorFor(ctx, "backup prune"), c, func(ctx context.Context, a *app) error {
+	return withBackupsAlone(operatorFor(ctx, "backup prune"), c, func(ctx context.Context, a *app) error {
 		sets, err := c.chosen(a.plan)
 		if err != nil {
 			return err
@@ -268,6 +268,13 @@ func withExisting(ctx context.Context, c *command, work func(context.Context, *a
 		return err
 	}
 	return withApp(ctx, c, work)
+}
+
+// withBackupsAlone is withExisting while no other process is at work on the backups.
+func withBackupsAlone(ctx context.Context, c *command, work func(context.Context, *app) error) error {
+	return withExisting(ctx, c, func(ctx context.Context, a *app) error {
+		return a.alone(ctx, func() error { return work(ctx, a) })
+	})
 }
 
 // existing refuses a data folder that is not there: a check of nothing must not

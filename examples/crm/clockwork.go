@@ -52,14 +52,12 @@ func (a *app) jobs(c *command) ([]schedule.Job, error) {
 	for _, set := range a.plan.sets() {
 		add(set.name, set.jobPlan,
 			func(ctx context.Context) error {
-				a.planned.Lock()
-				defer a.planned.Unlock()
-				return a.backUpAsPlanned(ctx, set)
+				return a.alone(ctx, func() error { return a.backUpAsPlanned(ctx, set) })
 			},
 			func(ctx context.Context) (time.Time, error) { return a.lastSnapshot(ctx, set) })
 	}
-	add("prune", jobPlan{Cron: a.plan.Prune.Cron}, a.pruneAsPlanned, func(context.Context) (time.Time, error) { return time.Time{}, nil })
-	add("drill", a.plan.Drill, func(ctx context.Context) error { return a.drillAsPlanned(ctx, c) }, a.lastDrill)
+	add("prune", jobPlan{Cron: a.plan.Prune.Cron}, func(ctx context.Context) error { return a.alone(ctx, func() error { return a.pruneAsPlanned(ctx) }) }, func(context.Context) (time.Time, error) { return time.Time{}, nil })
+	add("drill", a.plan.Drill, func(ctx context.Context) error { return a.alone(ctx, func() error { return a.drillAsPlanned(ctx, c) }) }, a.lastDrill)
 	return list, failed
 }
 
@@ -183,8 +181,6 @@ func (a *app) drillAsPlanned(ctx context.Context, c *command) error {
 		a.logger.WarnContext(ctx, "no restore was rehearsed here; run crm backup drill with -recovery", "reason", err.Error())
 		return nil
 	}
-	a.planned.Lock()
-	defer a.planned.Unlock()
 	for _, set := range a.plan.sets() { // after a long rest there may be nothing to rehearse with
 		if err := a.backUpAsPlanned(ctx, set); err != nil {
 			return err
@@ -200,8 +196,6 @@ func (a *app) drillAsPlanned(ctx context.Context, c *command) error {
 }
 
 func (a *app) pruneAsPlanned(ctx context.Context) error {
-	a.planned.Lock()
-	defer a.planned.Unlock()
 	p := a.plan.Prune
 	var failed error
 	for _, set := range a.plan.sets() {

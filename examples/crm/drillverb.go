@@ -22,7 +22,7 @@ func backupDrill(ctx context.Context, c *command) error {
 	if err != nil {
 		return err
 	}
-	return withExisting(operatorFor(ctx, "backup drill"), c, func(ctx context.Context, a *app) error {
+	return withBackupsAlone(operatorFor(ctx, "backup drill"), c, func(ctx context.Context, a *app) error {
 		if err := a.mustOpen(); err != nil {
 			return err
 		}

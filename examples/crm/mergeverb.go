@@ -13,7 +13,7 @@ import (
 // customer comes back into the database that is in use. The customer and their
 // documents come first, as their invoices refer to them.
 func restoreCustomer(ctx context.Context, c *command, id backup.ID) error {
-	return withExisting(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
+	return withBackupsAlone(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
 		if err := a.mustOpen(); err != nil {
 			return err
 		}

@@ -44,7 +44,7 @@ func backupRestore(ctx context.Context, c *command) error {
 		return fmt.Errorf("remove what an earlier restore left: %w", err)
 	}
 	return withBackups(operatorFor(ctx, "backup restore"), c, func(ctx context.Context, a *app) error {
-		if err := a.restore(ctx, c, id, partial); err != nil {
+		if err := a.alone(ctx, func() error { return a.restore(ctx, c, id, partial) }); err != nil {
 			return errors.Join(found(err, backup.ErrDamaged), os.RemoveAll(string(partial)))
 		}
 		if err := os.Rename(string(partial), c.to); err != nil {

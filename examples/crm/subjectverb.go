@@ -36,7 +36,7 @@ func subjectErase(ctx context.Context, c *command) error {
 		if _, err := a.finishErasures(ctx); err != nil {
 			return err
 		}
-		if err := a.forgetErased(ctx); err != nil { // the backups still have the destroyed key
+		if err := a.alone(ctx, func() error { return a.forgetErased(ctx) }); err != nil { // the backups still have the destroyed key
 			return err
 		}
 		fmt.Fprintln(c.stdout, "erased: the key is destroyed, in the database and in the backups")

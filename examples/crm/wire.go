@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -43,7 +42,6 @@ type app struct {
 	store  attach.Store
 	files  *attach.Files
 
-	planned  sync.Mutex         // one piece of the plan of the backups at a time
 	recovery tink.HybridDecrypt // opens backups that are sealed to recipients; usually nil
 }
 
