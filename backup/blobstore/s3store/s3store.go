@@ -103,8 +103,24 @@ func (s *Store) Put(ctx context.Context, key string, data []byte) error {
 		return fmt.Errorf("s3store: put %s: %w", key, fs.ErrExist)
 	case code(err) == "ConditionalRequestConflict":
 		return s.conflict(ctx, key, err)
+	case code(err) == "":
+		return s.unanswered(ctx, key, data, err)
 	}
 	return explain(ctx, "put", key, err)
+}
+
+// unanswered resolves a put whose connection broke. A service that refuses a
+// large object before it has read all of it, or that stored it, may be gone
+// before its answer is read: what is there now tells.
+func (s *Store) unanswered(ctx context.Context, key string, data []byte, err error) error {
+	there, getErr := s.Get(ctx, key, 0, -1)
+	switch {
+	case getErr != nil:
+		return explain(ctx, "put", key, err)
+	case bytes.Equal(there, data):
+		return nil
+	}
+	return fmt.Errorf("s3store: put %s: %w", key, fs.ErrExist)
 }
 
 // conflict resolves a put that met another writer of the same key at work: there
