@@ -213,3 +213,32 @@ func TestRetain(t *testing.T) {
 		}
 	}
 }
+
+// TestAuditPrune removes what events of three years ago say. The log verifies as
+// before, alone and with the archive.
+func TestAuditPrune(t *testing.T) {
+	d := newDays(t)
+	archive := filepath.Join(t.TempDir(), "archive")
+	prune := func(c *command) { c.keepLog, c.archive, c.purpose = 3*365*day, archive, "three years are over" }
+	out, err := d.says(auditPrune, prune)
+	require.NoError(t, err)
+	require.Contains(t, out, "0 events removed")
+	require.NoError(t, os.Remove(archive))
+
+	d.now = d.now.Add(3*365*day + time.Hour)
+	old, err := d.says(auditQuery, func(c *command) { c.query.Action = "import.customers" })
+	require.NoError(t, err)
+	require.NotEmpty(t, old)
+	out, err = d.says(auditPrune, prune)
+	require.NoError(t, err)
+	require.Regexp(t, `^[1-9][0-9]* events removed`, out)
+	old, err = d.says(auditQuery, func(c *command) { c.query.Action = "import.customers" })
+	require.NoError(t, err)
+	require.Empty(t, old)
+	out, err = d.says(auditQuery, func(c *command) { c.query.Purpose = "three years are over" })
+	require.NoError(t, err)
+	require.Contains(t, out, "audit.purge")
+	out, err = d.says(auditVerify)
+	require.NoError(t, err, out)
+	require.FileExists(t, archive)
+}

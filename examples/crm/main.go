@@ -2,9 +2,10 @@
 // customers' data private with Confide.
 //
 //	crm [serve]  -addr -data -db -lang -demo      crm import   -data … employees|customers|invoices FILE
-//	crm audit    verify|export|hammer -data …     crm backup   run|list|verify|restore|drill|prune|recipients -data …
-//	crm subject  erase -data … ID                 crm doctor   -data …
+//	crm audit    verify|query|export|prune|hammer -data …
+//	crm backup   run|list|verify|restore|drill|prune|recipients -data …
 //	crm keys     status|rotate|retire -data … [KIND]
+//	crm subject  erase -data … ID                 crm doctor   -data …
 //
 // Flags follow the verb and precede its arguments. Each flag can also be set by
 // an environment variable: -data by CONFIDE_DATA, and so on.
@@ -69,6 +70,8 @@ func verbs() []verb {
 		{"import", "employees|customers|invoices FILE", "bring a CSV file in", importFlags, importFile},
 		{"audit verify", "", "check the audit log against its signatures and anchors", nil, auditVerify},
 		{"audit export", "[CUSTOMER]", "write the audit log, or who saw CUSTOMER, as csv, ocsf or jsonl (with proofs)", auditExportFlags, auditExport},
+		{"audit query", "", "list events by person, action, record, result, way, reason, type of data and time", auditQueryFlags, auditQuery},
+		{"audit prune", "", "remove what old events say, as far as the law allows, into an archive", auditPruneFlags, auditPrune},
 		{"audit hammer", "", "kill processes that record and seal on an empty database, then verify everything", hammerFlags, auditHammer},
 		{"backup run", "", "take a snapshot of every data set", backupFlags, backupRun},
 		{"backup list", "", "list the snapshots, and the date by which whoever is erased now is forgotten everywhere", setFlag, backupList},

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/confide-go/confide/audit/httpaudit"
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
 	"github.com/confide-go/confide/examples/crm/internal/web"
@@ -80,7 +81,11 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 	if err != nil {
 		return nil, err
 	}
-	return web.New(web.Config{
+	edge, err := httpaudit.New(httpaudit.Config{Log: a.log, Channel: "web", Logger: a.logger})
+	if err != nil {
+		return nil, err
+	}
+	handler, err := web.New(web.Config{
 		Customers: a.desk, Invoices: a.desk, People: a.desk, Trail: a.desk, Sessions: door, Documents: a.desk, System: a.desk,
 		Within: a.desk.Within, SeesAudit: a.desk.SeesAudit,
 		RequestInfo: func(ctx context.Context, ip, requestID string) context.Context {
@@ -88,6 +93,10 @@ func (a *app) pages(ctx context.Context, s settings, logins []web.Login) (http.H
 		},
 		Log: a.logger, Now: a.now, Lang: s.lang, Secure: s.tlsCert != "", DemoLogins: logins,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return edge.Handler(handler), nil
 }
 
 // followPolicy notices changes of the policy that another process made, such as

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/confide-go/confide/audit"
 	"github.com/confide-go/confide/backup"
 )
 
@@ -51,7 +52,13 @@ type settings struct {
 	rpo, rto  time.Duration       // backup drill
 	keep      backup.PruneOptions // backup prune
 	accept    uint64
-	format    string        // audit export
+	format    string      // audit export
+	query     audit.Query // audit query
+	from      string
+	until     string
+	keepLog   time.Duration // audit prune
+	archive   string
+	purpose   string
 	lasts     time.Duration // audit hammer
 	worker    bool
 

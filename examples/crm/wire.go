@@ -32,6 +32,9 @@ type app struct {
 	folder folder
 	places places
 	plan   plan
+
+	keepLog time.Duration // how long events are kept that are about to be pruned
+
 	logger *slog.Logger
 	db     *gorm.DB
 	kek    tink.AEADWithContext
@@ -52,7 +55,7 @@ func open(ctx context.Context, c *command) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{now: c.clock, folder: folder(c.data), places: c.places(), logger: logger}
+	a := &app{now: c.clock, keepLog: c.keepLog, folder: folder(c.data), places: c.places(), logger: logger}
 	if a.plan, err = a.folder.plan(); err != nil {
 		return nil, err
 	}
@@ -175,6 +178,7 @@ func (a *app) openLog(ctx context.Context) error {
 		Store: store, Signer: signer, Verifier: verifier, Anchor: anchor,
 		Actor: actor, Logger: a.logger, Now: a.now, Interval: time.Second, Ignore: []string{"crm_sessions"},
 		Diff: &audit.Diff{}, RawReasons: []string{migration}, Spill: a.folder.spill(),
+		Keep: a.keepLog, DataType: book.DataType, SeenWindow: time.Minute,
 	})
 	return err
 }

@@ -110,3 +110,21 @@ func Models() []any { return []any{&Customer{}, &Invoice{}, &User{}, &Document{}
 // NewID makes the key of a new row. Rows need their key before they are stored:
 // it is part of what their sealed values are bound to.
 func NewID() string { return rand.Text() }
+
+// DataType is what kind of data a field holds, for questions to the log such as "who
+// saw contact data?".
+func DataType(resource, field string) string {
+	switch field {
+	case "first_name", "last_name", "company":
+		return "identity"
+	case "email", "phone", "fax":
+		return "contact"
+	case "address", "city", "state", "postal_code":
+		return "address"
+	case "cents":
+		return "billing"
+	case "file":
+		return "document"
+	}
+	return ""
+}

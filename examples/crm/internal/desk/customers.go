@@ -42,8 +42,10 @@ func (d *Desk) Customers(ctx context.Context, q CustomerQuery) (CustomerPage, er
 	if err != nil {
 		return CustomerPage{}, clarify(err)
 	}
-	page.Customers, err = d.show(ctx, rows, "customer list")
-	return page, err
+	if page.Customers, err = d.show(ctx, rows, "customer list"); err != nil {
+		return CustomerPage{}, err
+	}
+	return page, seen(ctx, d, "customer", rows, CustomerFields(), "customer list")
 }
 
 // works says whether a caller has to do with rows of a kind at all.
@@ -118,7 +120,7 @@ func (d *Desk) Customer(ctx context.Context, id string) (Customer, error) {
 	if err != nil {
 		return Customer{}, err
 	}
-	return shown[0], nil
+	return shown[0], seen(ctx, d, "customer", []book.Customer{*row}, CustomerFields(), "customer page")
 }
 
 func (d *Desk) customer(tx *gorm.DB, id string) (*book.Customer, error) {

@@ -142,9 +142,10 @@ type Event struct {
 
 // An EventQuery selects audit events.
 type EventQuery struct {
-	Actor, Action, Resource, Row string
-	From, To                     time.Time
-	Page                         int
+	Actor, Action, Resource, Row                string
+	Result, Channel, Subject, Purpose, DataType string
+	From, To                                    time.Time
+	Page                                        int
 }
 
 // An EventPage is one page of audit events, newest first.

@@ -34,7 +34,7 @@ func (d *Desk) Documents(ctx context.Context, customerID string) ([]Document, er
 	for i, row := range rows {
 		list[i] = Document{ID: row.ID, Added: row.CreatedAt, Size: row.Size}
 	}
-	return list, nil
+	return list, seen(ctx, d, "document", rows, nil, "document list")
 }
 
 // AddDocument stores a file of a customer whom the caller may change. The file is

@@ -47,12 +47,14 @@ func (d *Desk) Invoices(ctx context.Context, customerID string, page int) (Invoi
 	if err != nil {
 		return InvoicePage{}, clarify(err)
 	}
-	p.Invoices, err = d.showInvoices(ctx, rows)
-	return p, err
+	if p.Invoices, err = d.showInvoices(ctx, rows); err != nil {
+		return InvoicePage{}, err
+	}
+	return p, seen(ctx, d, "invoice", rows, append(invoiceFields(), "cents"), "invoice list")
 }
 
 func (d *Desk) showInvoices(ctx context.Context, rows []book.Invoice) ([]Invoice, error) {
-	shown, err := cells(ctx, d, rows, []string{"address", "city", "state", "postal_code"}, "invoice list")
+	shown, err := cells(ctx, d, rows, invoiceFields(), "invoice list")
 	if err != nil {
 		return nil, err
 	}
@@ -91,3 +93,6 @@ func (d *Desk) customerNames(ctx context.Context, invoices []book.Invoice) (map[
 	}
 	return names, nil
 }
+
+// invoiceFields are the sealed fields of an invoice.
+func invoiceFields() []string { return []string{"address", "city", "state", "postal_code"} }

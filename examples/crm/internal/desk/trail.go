@@ -28,6 +28,7 @@ func (d *Desk) Events(ctx context.Context, q EventQuery) (EventPage, error) {
 	skip := (page.Page - 1) * EventPageSize
 	query := audit.Query{
 		Tenant: who.From(ctx).Tenant, Actor: q.Actor, Action: q.Action, Resource: q.Resource, Row: q.Row,
+		Result: q.Result, Channel: q.Channel, Subject: q.Subject, Purpose: q.Purpose, DataType: q.DataType,
 		From: q.From, To: q.To, Limit: skip + EventPageSize + 1,
 	}
 	n := 0

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/confide-go/confide/audit/httpaudit"
 	"github.com/confide-go/confide/examples/crm/internal/desk"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
 )
@@ -64,6 +65,9 @@ func (v *visit) fail(err error) {
 	if f.Status == http.StatusInternalServerError {
 		f.Request = requestID(v.ctx())
 		v.Log.ErrorContext(v.ctx(), "a page failed", slog.String("route", v.r.Pattern), slog.Any("error", err), slog.String("request", f.Request))
+	}
+	if errors.Is(err, desk.ErrDenied) {
+		httpaudit.Recorded(v.ctx()) // by the desk, which knows what was refused
 	}
 	switch {
 	case v.wantsJSON():

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/confide-go/confide/audit"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
 )
 
@@ -31,7 +32,10 @@ func (a *app) guard(mux *http.ServeMux) http.Handler {
 	}))
 	inner := sameSite.Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, ip := rand.Text(), remoteIP(r)
+		id, ip := audit.SourceOf(r.Context()).RequestID, remoteIP(r)
+		if id == "" { // nobody in front has given one
+			id = rand.Text()
+		}
 		ctx := a.RequestInfo(signin.WithAddress(r.Context(), ip), ip, id)
 		r = r.WithContext(withRequestID(ctx, id))
 		r.Body = http.MaxBytesReader(w, r.Body, bodyLimit(r))

@@ -82,6 +82,12 @@ func resultKey(name string) string {
 	}[name]
 }
 
+func dataTypeKey(name string) string {
+	return map[string]string{
+		"identity": "data.identity", "contact": "data.contact", "address": "data.address", "billing": "data.billing", "document": "data.document",
+	}[name]
+}
+
 func resourceKey(name string) string {
 	return map[string]string{"customer": "resource.customer", "invoice": "resource.invoice", "document": "resource.document", "user": "resource.user"}[name]
 }
@@ -99,7 +105,7 @@ func verbKey(name string) string {
 func purposeKey(name string) string {
 	return map[string]string{
 		"customer list": "purpose.list", "customer page": "purpose.page", "invoice list": "purpose.invoices",
-		"names of owners": "purpose.owners", "own name": "purpose.own", "staff directory": "purpose.staff",
+		"names of owners": "purpose.owners", "own name": "purpose.own", "staff directory": "purpose.staff", "document list": "purpose.documents",
 	}[name]
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/confide-go/confide/audit/httpaudit"
 	"github.com/confide-go/confide/examples/crm/internal/signin"
 )
 
@@ -46,6 +47,7 @@ func (a *app) login(v *visit) error {
 		seconds := int(math.Ceil(throttled.RetryAfter.Seconds()))
 		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		d.Problem = v.t("login.throttled", seconds)
+		httpaudit.Recorded(v.ctx()) // by the door
 		return v.showLogin(http.StatusTooManyRequests, d)
 	case errors.Is(err, signin.ErrCredentials):
 		d.Problem = v.t("login.wrong")

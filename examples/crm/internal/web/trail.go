@@ -22,13 +22,15 @@ type trailData struct {
 // Filtered reports whether anything was asked for.
 func (d trailData) Filtered() bool {
 	q := d.Query
-	return q.Actor != "" || q.Action != "" || q.Resource != "" || q.Row != "" || d.From != "" || d.To != ""
+	q.Page, q.From, q.To = 0, time.Time{}, time.Time{}
+	return q != (desk.EventQuery{}) || d.From != "" || d.To != ""
 }
 
 func (a *app) trail(v *visit) error {
 	d := trailData{
 		Query: desk.EventQuery{
 			Actor: v.query("actor"), Action: v.query("action"), Resource: v.query("resource"), Row: v.query("row"), Page: v.pageNumber(),
+			Result: v.query("result"), Channel: v.query("channel"), Subject: v.query("subject"), Purpose: v.query("purpose"), DataType: v.query("data"),
 		},
 		From: v.query("from"), To: v.query("to"),
 	}
