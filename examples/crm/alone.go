@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/rogpeppe/go-internal/lockedfile"
@@ -18,13 +19,19 @@ func (a *app) alone(ctx context.Context, work func() error) error {
 	if err := durable.MkdirAll(a.places.backups, 0o700); err != nil {
 		return err
 	}
+	path := filepath.Join(a.places.backups, "lock")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600) // lockedfile would let others read it
+	if err != nil {
+		return fmt.Errorf("lock the backups: %w", err)
+	}
+	file.Close()
 	type locked struct {
 		unlock func()
 		err    error
 	}
 	got := make(chan locked, 1)
 	go func() {
-		unlock, err := lockedfile.MutexAt(filepath.Join(a.places.backups, "lock")).Lock()
+		unlock, err := lockedfile.MutexAt(path).Lock()
 		got <- locked{unlock, err}
 	}()
 	select {

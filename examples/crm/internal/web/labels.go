@@ -66,6 +66,8 @@ func actionKeys() map[string]string {
 		"backup.drill": "action.backup.drill", "backup.missed": "action.backup.missed", "backup.merge": "action.backup.merge",
 		"backup.recipients": "action.backup.recipients", "backup.failed": "action.backup.failed", "backup.overdue": "action.backup.overdue",
 		"log.verify":  "action.log.verify",
+		"http.denied": "action.http.denied", "http.failed": "action.http.failed",
+		"customer.read": "action.customer.read", "invoice.read": "action.invoice.read", "document.read": "action.document.read",
 		"rbac.system": "action.rbac.system", "audit.checkpoint": "action.audit.checkpoint",
 		"audit.gap": "action.audit.gap", "audit.raw": "action.audit.raw", "audit.outofband": "action.audit.outofband",
 		"audit.purge": "action.audit.purge", "audit.epoch": "action.audit.epoch",

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"math"
 	"net/http"
 	"time"
 
@@ -55,22 +54,21 @@ func (v *visit) alarms(s desk.SystemState) []string {
 func (v *visit) span(d time.Duration) string { return span(v.words, v.lang, d) }
 
 func span(w words, lang string, d time.Duration) string {
-	unit, n := "span.seconds", d.Seconds()
+	one, other, n := "span.seconds.one", "span.seconds.other", d.Seconds()
 	switch {
 	case d >= 48*time.Hour:
-		unit, n = "span.days", d.Hours()/24
+		one, other, n = "span.days.one", "span.days.other", d.Hours()/24
 	case d >= 2*time.Hour:
-		unit, n = "span.hours", d.Hours()
+		one, other, n = "span.hours.one", "span.hours.other", d.Hours()
 	case d >= 2*time.Minute:
-		unit, n = "span.minutes", d.Minutes()
+		one, other, n = "span.minutes.one", "span.minutes.other", d.Minutes()
 	case d < time.Second:
 		return w.say(lang, "span.less")
 	}
-	s, err := w.count(lang, unit, int64(math.Floor(n)))
-	if err != nil {
-		return d.String() // the number is an int64
+	if int64(n) == 1 {
+		return w.say(lang, one, 1)
 	}
-	return s
+	return w.say(lang, other, number(int64(n)))
 }
 
 func setKey(name string) string {
