@@ -1,7 +1,6 @@
 package sqlsource
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -61,48 +60,73 @@ func parseSpan(text string) (int64, bool) {
 
 // formatClock is the text of a date or time that both PostgreSQL and MySQL read
 // exactly; years before 1 are PostgreSQL's.
-func formatClock(v cell.Value) string {
+func formatClock(v cell.Value) string { return string(appendClockText(nil, v)) }
+
+func appendClockText(dst []byte, v cell.Value) []byte {
 	switch v.Kind {
-	case cell.Date:
-		return formatDay(time.Unix(v.Int*86400, 0).UTC(), "")
 	case cell.Time:
-		return formatSpan(v.Int)
+		return appendSpan(dst, v.Int)
+	case cell.Date:
+		year, month, day := time.Unix(v.Int*86400, 0).UTC().Date()
+		dst = appendDay(dst, year, month, day)
+		return appendEra(dst, year)
 	}
-	return formatDay(time.Unix(v.Int, 0).UTC(), clockOf(v))
+	return appendMoment(dst, v, "")
 }
 
-func clockOf(v cell.Value) string {
-	t := time.Unix(v.Int, int64(v.Nanos)).UTC()
-	if v.Nanos == 0 {
-		return " " + t.Format(time.TimeOnly)
-	}
-	return " " + t.Format("15:04:05.000000")
+// appendInstant says that the clock is in UTC, which MySQL's form cannot.
+func appendInstant(dst []byte, v cell.Value) []byte { return appendMoment(dst, v, "+00") }
+
+func appendMoment(dst []byte, v cell.Value, zone string) []byte {
+	year, month, day := time.Unix(v.Int, 0).UTC().Date()
+	dst = append(appendDay(dst, year, month, day), ' ')
+	second := v.Int - floorDiv(v.Int, 86400)*86400
+	dst = appendSpan(dst, second*1e9+int64(v.Nanos))
+	return appendEra(append(dst, zone...), year)
 }
 
-// formatInstant says that the clock is in UTC, which MySQL's form cannot.
-func formatInstant(v cell.Value) string {
-	return formatDay(time.Unix(v.Int, 0).UTC(), clockOf(v)+"+00")
-}
-
-func formatDay(t time.Time, clock string) string {
-	year, era := t.Year(), ""
+func appendDay(dst []byte, year int, month time.Month, day int) []byte {
 	if year < 1 {
-		year, era = 1-year, " BC"
+		year = 1 - year
 	}
-	return fmt.Sprintf("%04d-%02d-%02d%s%s", year, t.Month(), t.Day(), clock, era)
+	dst = append(appendPadded(dst, int64(year), 4), '-')
+	dst = append(appendPadded(dst, int64(month), 2), '-')
+	return appendPadded(dst, int64(day), 2)
 }
 
-func formatSpan(nanos int64) string {
-	sign := ""
+func appendEra(dst []byte, year int) []byte {
+	if year < 1 {
+		return append(dst, " BC"...)
+	}
+	return dst
+}
+
+func formatSpan(nanos int64) string { return string(appendSpan(nil, nanos)) }
+
+func appendSpan(dst []byte, nanos int64) []byte {
 	if nanos < 0 {
-		sign, nanos = "-", -nanos
+		dst, nanos = append(dst, '-'), -nanos
 	}
 	seconds, micros := nanos/1e9, nanos%1e9/1e3
-	text := fmt.Sprintf("%s%02d:%02d:%02d", sign, seconds/3600, seconds/60%60, seconds%60)
+	dst = append(appendPadded(dst, seconds/3600, 2), ':')
+	dst = append(appendPadded(dst, seconds/60%60, 2), ':')
+	dst = appendPadded(dst, seconds%60, 2)
 	if micros != 0 {
-		text += fmt.Sprintf(".%06d", micros)
+		dst = appendPadded(append(dst, '.'), micros, 6)
 	}
-	return text
+	return dst
+}
+
+// appendPadded is what %0*d of fmt does for a number that is not negative, in a
+// fraction of the time: these are most of what a restore writes.
+func appendPadded(dst []byte, n int64, width int) []byte {
+	var digits [20]byte
+	i := len(digits)
+	for ; n > 0 || len(digits)-i < width; n /= 10 {
+		i--
+		digits[i] = byte('0' + n%10)
+	}
+	return append(dst, digits[i:]...)
 }
 
 func floorDiv(a, b int64) int64 {

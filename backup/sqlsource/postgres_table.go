@@ -24,7 +24,7 @@ type pgColumn struct {
 // returns all of them.
 func (postgres) columns(ctx context.Context, s *session, oid uint32, t *table) ([]pgColumn, error) {
 	var out []pgColumn
-	query := `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, a.attnotnull, a.attidentity::text, a.attgenerated::text,
+	query := `SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.atttypid::bigint, ty.typtype = 'e', a.attnotnull, a.attidentity::text, a.attgenerated::text,
 			COALESCE(pg_get_expr(d.adbin, d.adrelid), ''),
 			CASE WHEN a.attcollation <> 0 AND a.attcollation <> ty.typcollation THEN quote_ident(cn.nspname) || '.' || quote_ident(co.collname) ELSE '' END,
 			COALESCE(el.typtype, ty.typtype)::text, tn.nspname = current_schema(), tn.nspname = 'pg_catalog',
@@ -37,7 +37,7 @@ func (postgres) columns(ctx context.Context, s *session, oid uint32, t *table) (
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 	err := s.each(ctx, query, []any{int64(oid)}, func(scan func(...any) error) error {
 		var c pgColumn
-		err := scan(&c.name, &c.typ, &c.oid, &c.notNull, &c.identity, &c.generated, &c.fallback, &c.collation, &c.kind, &c.local, &c.builtin, &c.extension)
+		err := scan(&c.name, &c.typ, &c.oid, &c.enum, &c.notNull, &c.identity, &c.generated, &c.fallback, &c.collation, &c.kind, &c.local, &c.builtin, &c.extension)
 		out = append(out, c)
 		if c.generated == "" {
 			t.columns = append(t.columns, c.column)

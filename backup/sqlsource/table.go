@@ -20,6 +20,7 @@ type column struct {
 	typ  string // as declared
 	base string // the type's bare name, as the engine's catalog gives it
 	oid  uint32 // PostgreSQL
+	enum bool   // PostgreSQL
 
 	notNull bool
 	form    string // "json" where the type does not say so
