@@ -166,20 +166,26 @@ func (w *tableCopy) flush(ctx context.Context) error {
 	return err
 }
 
-// changes reads the chunks that may have changed and shares the others.
+// changes reads the chunks that may have changed and shares the others. Where
+// most have changed all is read: a table of which parts are read, each by its
+// index, costs up to twice as much a row.
 func (w *tableCopy) changes(ctx context.Context, tracker Tracker, base manifestTable) error {
-	var after []byte
-	for i, ref := range base.Chunks {
-		span := Span{After: after, Through: ref.Last}
-		if i == len(base.Chunks)-1 {
-			span.Through = nil // whatever was added behind it
-		}
-		after = ref.Last
-		same, err := w.unchanged(ctx, tracker, span, ref)
-		if err != nil {
-			return err
-		}
-		if !same {
+	spans := spansOf(base)
+	changed, err := w.changed(ctx, tracker, base, spans)
+	if err != nil {
+		return err
+	}
+	if w.mostly(base, changed) {
+		return w.all(ctx)
+	}
+	for i := 0; i < len(spans); {
+		ref := base.Chunks[i]
+		crumb := w.cut.rows > 0 && len(w.cut.buf) < minChunk // rather than store which, the next one is read
+		if changed[i] || crumb {
+			span := spans[i]
+			for i++; i < len(spans) && changed[i]; i++ {
+				span.Through = spans[i].Through
+			}
 			if err := w.read(ctx, tracker.Range(ctx, w.table.Name, span)); err != nil {
 				return err
 			}
@@ -193,25 +199,52 @@ func (w *tableCopy) changes(ctx context.Context, tracker Tracker, base manifestT
 		w.rows += ref.Rows
 		w.up.reused.Add(1)
 		w.meter.add(ref.Rows, ref.Bytes)
+		i++
 	}
 	return w.flush(ctx)
 }
 
-func (w *tableCopy) unchanged(ctx context.Context, tracker Tracker, span Span, ref *chunkRef) (bool, error) {
-	if !w.basis.sharable(ref) {
-		return false, nil
+// spansOf are where a table's chunks lie; the last one has whatever was added
+// behind it.
+func spansOf(t manifestTable) []Span {
+	out := make([]Span, len(t.Chunks))
+	for i, ref := range t.Chunks[:len(t.Chunks)-1] {
+		out[i].Through, out[i+1].After = ref.Last, ref.Last
 	}
-	if w.cut.rows > 0 && len(w.cut.buf) < minChunk {
-		return false, nil // rather than store a crumb
+	return out
+}
+
+// changed reports which chunks have to be read. Of the others it scrubs those
+// whose turn it is.
+func (w *tableCopy) changed(ctx context.Context, tracker Tracker, base manifestTable, spans []Span) ([]bool, error) {
+	changed, err := tracker.Changed(ctx, w.table.Name, spans)
+	if err != nil {
+		return nil, err
 	}
-	changed, err := tracker.Changed(ctx, w.table.Name, span)
-	if err != nil || changed {
-		return false, err
+	if len(changed) != len(spans) {
+		return nil, fmt.Errorf("backup: the source answered for %d of %d spans of table %q", len(changed), len(spans), w.table.Name)
 	}
-	if binary.BigEndian.Uint64(ref.ID[:])%w.basis.scrub != uint64(w.up.key.name.run)%w.basis.scrub {
-		return true, nil
+	for i, ref := range base.Chunks {
+		changed[i] = changed[i] || !w.basis.sharable(ref)
+		due := binary.BigEndian.Uint64(ref.ID[:])%w.basis.scrub == uint64(w.up.key.name.run)%w.basis.scrub
+		if !changed[i] && due {
+			if err := w.scrub(ctx, tracker, spans[i], ref); err != nil {
+				return nil, err
+			}
+		}
 	}
-	return true, w.scrub(ctx, tracker, span, ref)
+	return changed, nil
+}
+
+func (w *tableCopy) mostly(base manifestTable, changed []bool) bool {
+	var rows, all int64
+	for i, ref := range base.Chunks {
+		all += ref.Rows
+		if changed[i] {
+			rows += ref.Rows
+		}
+	}
+	return rows > all/2
 }
 
 // scrub reads a chunk that did not change according to the tracking. A

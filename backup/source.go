@@ -34,9 +34,9 @@ type Tracker interface {
 	// are known. Nothing that restores, copies or rebuilds a table or its tracking
 	// may preserve a mark without the changes that go with it.
 	Marks(table string) (now, next string)
-	// Changed reports whether a row with a key in the span may have been inserted,
-	// updated or deleted since then.
-	Changed(ctx context.Context, table string, span Span) (bool, error)
+	// Changed reports of each span whether a row with a key in it may have been
+	// inserted, updated or deleted since then.
+	Changed(ctx context.Context, table string, spans []Span) ([]bool, error)
 	// Range yields the rows in the span, like Rows.
 	Range(ctx context.Context, table string, span Span) iter.Seq2[Row, error]
 	// Count returns the exact number of rows.

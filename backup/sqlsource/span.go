@@ -14,8 +14,9 @@ type spans interface {
 	quote(name string) string
 	placeholder(n int) string
 	// within is the condition of a span on the columns of the key, each as written
-	// by f, in the order in which rows come.
-	within(t *table, span backup.Span, f func(i int, c column) string) (where string, args []any, err error)
+	// by f, in the order in which rows come. The statement has so many arguments
+	// before those of the condition.
+	within(t *table, span backup.Span, before int, f func(i int, c column) string) (where string, args []any, err error)
 	beginWrite() string
 	hasMarks(ctx context.Context, s *session) (bool, error)
 }
@@ -55,7 +56,7 @@ func keyCells(t *table, key []byte) ([]cell.Value, error) {
 }
 
 // compareRows writes (a, b) > (x, y) and the like.
-func compareRows(t *table, span backup.Span, f func(int, column) string, value func(column, cell.Value) (sql string, arg any, err error)) (string, []any, error) {
+func compareRows(t *table, span backup.Span, before int, f func(int, column) string, value func(column, cell.Value) (sql string, arg any, err error)) (string, []any, error) {
 	var parts []string
 	var args []any
 	for _, bound := range []struct {
@@ -76,7 +77,7 @@ func compareRows(t *table, span backup.Span, f func(int, column) string, value f
 				return "", nil, fmt.Errorf("sqlsource: key of table %q: %w", t.name, err)
 			}
 			args = append(args, arg)
-			values = append(values, strings.ReplaceAll(sql, "$?", fmt.Sprintf("$%d", len(args))))
+			values = append(values, strings.ReplaceAll(sql, "$?", fmt.Sprintf("$%d", before+len(args))))
 		}
 		left, right := t.keyList(f), strings.Join(values, ", ")
 		if len(t.key) > 1 {

@@ -113,7 +113,7 @@ func (e mysql) uninstall(ctx context.Context, s *session, t *table) error {
 
 // within writes (a, b) > (x, y) as a > x OR a = x AND b > y, for which alone MySQL
 // uses an index.
-func (mysql) within(t *table, span backup.Span, f func(int, column) string) (string, []any, error) {
+func (mysql) within(t *table, span backup.Span, _ int, f func(int, column) string) (string, []any, error) {
 	parts, args := []string{"1 = 1"}, []any{}
 	for _, bound := range []struct {
 		key         []byte

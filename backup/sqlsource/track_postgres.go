@@ -131,8 +131,8 @@ func (e postgres) uninstall(ctx context.Context, s *session, t *table) error {
 
 // within passes every value as text and lets the server read it as the column's
 // type, which is how values of any type are written exactly.
-func (postgres) within(t *table, span backup.Span, f func(int, column) string) (string, []any, error) {
-	return compareRows(t, span, f, func(c column, v cell.Value) (string, any, error) {
+func (postgres) within(t *table, span backup.Span, before int, f func(int, column) string) (string, []any, error) {
+	return compareRows(t, span, before, f, func(c column, v cell.Value) (string, any, error) {
 		text, err := pgText(v)
 		return "$?::text::" + c.typ, text, err
 	})

@@ -105,9 +105,9 @@ func (e sqlite) uninstall(ctx context.Context, s *session, t *table) error {
 
 // within compares as rows are ordered: byte by byte, whatever collation the
 // column has, which the change log does not know.
-func (sqlite) within(t *table, span backup.Span, f func(int, column) string) (string, []any, error) {
+func (sqlite) within(t *table, span backup.Span, before int, f func(int, column) string) (string, []any, error) {
 	binary := func(i int, c column) string { return f(i, c) + " COLLATE BINARY" }
-	return compareRows(t, span, binary, func(c column, v cell.Value) (string, any, error) {
+	return compareRows(t, span, before, binary, func(c column, v cell.Value) (string, any, error) {
 		arg, err := sqliteValue(c, v)
 		return "?", arg, err
 	})

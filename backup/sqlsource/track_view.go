@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/confide-go/confide/backup"
 )
@@ -123,25 +124,52 @@ func (v *view) find(name string) (*tracked, error) {
 	return nil, fmt.Errorf("sqlsource: changes of table %q are not tracked", name)
 }
 
+// spansAtOnce is how many spans one query asks about: engines limit the parts and
+// the arguments of one.
+const spansAtOnce = 100
+
 // Changed implements backup.Tracker.
-func (v *view) Changed(ctx context.Context, name string, span backup.Span) (bool, error) {
+func (v *view) Changed(ctx context.Context, name string, spans []backup.Span) ([]bool, error) {
 	tr, err := v.find(name)
-	switch {
-	case err != nil:
-		return false, err
-	case tr.all:
-		return true, nil
-	case len(tr.seen) == 0:
-		return false, nil
-	}
-	where, args, err := v.engine.within(tr.table, span, func(i int, _ column) string { return "t." + v.engine.quote(logKey(i)) })
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	var one int64
-	query := "SELECT count(*) FROM (SELECT 1 AS one FROM " + v.engine.quote(logName(name)) + " AS t WHERE " + where + " LIMIT 1) AS found"
-	err = v.session.one(ctx, query, args, &one)
-	return one > 0, err
+	out := make([]bool, len(spans))
+	for i := range out {
+		out[i] = tr.all
+	}
+	if tr.all || len(tr.seen) == 0 {
+		return out, nil
+	}
+	for first := 0; first < len(spans); first += spansAtOnce {
+		last := min(first+spansAtOnce, len(spans))
+		if err := v.changed(ctx, tr.table, spans[first:last], out[first:last]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// changed asks about spans; each has its search in the log's index.
+func (v *view) changed(ctx context.Context, t *table, spans []backup.Span, out []bool) error {
+	var parts []string
+	var args []any
+	for i, span := range spans {
+		where, more, err := v.engine.within(t, span, len(args), func(i int, _ column) string { return "t." + v.engine.quote(logKey(i)) })
+		if err != nil {
+			return err
+		}
+		args = append(args, more...)
+		parts = append(parts, fmt.Sprintf("SELECT %d AS span FROM (SELECT 1 AS one FROM %s AS t WHERE %s LIMIT 1) AS found%d", i, v.engine.quote(logName(t.name)), where, i))
+	}
+	return v.session.each(ctx, strings.Join(parts, " UNION ALL "), args, func(scan func(...any) error) error {
+		var i int
+		err := scan(&i)
+		if err == nil && i >= 0 && i < len(out) {
+			out[i] = true
+		}
+		return err
+	})
 }
 
 // Range implements backup.Tracker.
@@ -150,7 +178,7 @@ func (v *view) Range(ctx context.Context, name string, span backup.Span) iter.Se
 	if err != nil {
 		return failed(err)
 	}
-	where, args, err := v.engine.within(t, span, func(_ int, c column) string { return "t." + v.engine.quote(c.name) })
+	where, args, err := v.engine.within(t, span, 0, func(_ int, c column) string { return "t." + v.engine.quote(c.name) })
 	if err != nil {
 		return failed(err)
 	}
