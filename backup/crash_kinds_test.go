@@ -25,6 +25,7 @@ import (
 // has done or not, has every row.
 func TestCrashAtEveryStoreOperationOfASharingRun(t *testing.T) {
 	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		exec(t, pool, "CREATE TABLE ledger (id INT PRIMARY KEY, v VARCHAR(1200))")
 		for id := range 2000 {
@@ -105,6 +106,7 @@ func TestCrashAtRandomInstants(t *testing.T) {
 		kills = 4
 	}
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		manyChunks(t, db, 6000)
 		track(t, db)
 		kek, cleartext := sharedKEK(t)
@@ -124,8 +126,7 @@ func TestCrashAtRandomInstants(t *testing.T) {
 			requireWhole(t, store, kek)
 			s := runKind(t, open(t, store, kek, sourceOf(t, db)), backup.Incremental)
 			require.Empty(t, s.Missed)
-			to := restored(t, store, kek, s.ID, db.Engine)
-			require.Equal(t, rowsOf(t, sourceOf(t, db)), rowsOf(t, sourceOf(t, to)), "kill %d", n)
+			requireRestores(t, store, kek, s.ID, rowsOf(t, sourceOf(t, db)), fmt.Sprint("kill ", n))
 		}
 	})
 }

@@ -66,6 +66,7 @@ func manyChunks(t testing.TB, db testdb.DB, rows int) {
 }
 
 func TestCrashAtEveryStoreOperation(t *testing.T) {
+	t.Parallel()
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3500)
 	source, kek := sourceOf(t, db), backuptest.NewKEK(t)
@@ -92,8 +93,7 @@ func TestCrashAtEveryStoreOperation(t *testing.T) {
 				s := run(t, open(t, store, kek, source))
 				report = requireWhole(t, store, kek)
 				require.Equal(t, s.ID, report.Snapshots[len(report.Snapshots)-1], name)
-				to := restored(t, store, kek, s.ID, testdb.SQLite)
-				require.Equal(t, want, rowsOf(t, sourceOf(t, to)), name)
+				requireRestores(t, store, kek, s.ID, want, name)
 			}
 		}
 	}
@@ -173,6 +173,7 @@ func TestCrashOfAPutThatPersisted(t *testing.T) {
 }
 
 func TestCrashAtEveryStoreOperationOfAPrune(t *testing.T) {
+	t.Parallel()
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3000)
 	kek, origin := backuptest.NewKEK(t), backup.NewMemory()
@@ -331,6 +332,7 @@ func spawn(t *testing.T, c child) (killed bool) {
 
 func TestCrashOfTheProcessDuringRun(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		manyChunks(t, db, 4000)
 		kek, cleartext := sharedKEK(t)
 		dir := filepath.Join(t.TempDir(), "repository")
@@ -356,6 +358,7 @@ func TestCrashOfTheProcessDuringRun(t *testing.T) {
 
 func TestCrashOfTheProcessDuringRestore(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		manyChunks(t, db, 6000)
 		kek, cleartext := sharedKEK(t)
 		dir := filepath.Join(t.TempDir(), "repository")

@@ -15,6 +15,7 @@ import (
 // the one refers to the other; both tracked, each with its own marks.
 func TestDataSetsHaveTheirOwnKindsAndTables(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		exec(t, pool, "CREATE TABLE customer (id INT PRIMARY KEY, name VARCHAR(50))", "INSERT INTO customer VALUES (1, 'a'), (2, 'b')",
 			"CREATE TABLE payment (id INT PRIMARY KEY, customer_id INT, FOREIGN KEY (customer_id) REFERENCES customer (id))", "INSERT INTO payment VALUES (1, 1)")
@@ -55,6 +56,7 @@ func TestDataSetsHaveTheirOwnKindsAndTables(t *testing.T) {
 // reads everything rather than miss what only the other was told.
 func TestTwoRepositoriesOnOneTrackingAreBothRight(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		exec(t, pool, "CREATE TABLE a (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO a VALUES (1, 'x'), (2, 'y')")
 		track(t, db)

@@ -3,6 +3,7 @@ package backup_test
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"iter"
 	"log/slog"
@@ -74,6 +75,22 @@ func restored(t testing.TB, store backup.Store, kek tink.AEADWithContext, id bac
 	require.NoError(t, err)
 	require.True(t, report.OK)
 	return to
+}
+
+// requireRestores restores a snapshot into memory, which is all that a test of what
+// is in it needs, and compares.
+func requireRestores(t testing.TB, store backup.Store, kek tink.AEADWithContext, id backup.ID, want map[string][]backup.Row, what string) {
+	t.Helper()
+	to := &heap{rows: map[string][]string{}}
+	_, err := open(t, store, kek, nil).Restore(t.Context(), id, to, backup.RestoreOptions{})
+	require.NoError(t, err, what)
+	require.True(t, to.committed, what)
+	for table, rows := range want {
+		require.Len(t, to.rows[table], len(rows), "%s: table %s", what, table)
+		for i, row := range rows {
+			require.Equal(t, hex.EncodeToString(row), to.rows[table][i], "%s: row %d of table %s", what, i, table)
+		}
+	}
 }
 
 // rowsOf reads all rows of a source.

@@ -29,8 +29,10 @@ func writtenBy(t *testing.T, store backup.Store, r func(backup.Store) *backup.Re
 
 func TestWhatEachKindShares(t *testing.T) {
 	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		for _, tracked := range []bool{false, true} {
 			t.Run(fmt.Sprint("tracked ", tracked), func(t *testing.T) {
+				t.Parallel()
 				db := testdb.New(t, db.Engine)
 				pool := poolOf(t, db)
 				manyChunks(t, db, 14000)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tink-crypto/tink-go/v2/tink"
@@ -125,8 +126,7 @@ func (l *ledger) live() map[int]string {
 func (l *ledger) requireExact(what string) {
 	l.Helper()
 	requireWhole(l.T, l.store, l.kek)
-	to := restored(l.T, l.store, l.kek, backup.Newest, l.db.Engine)
-	require.Equal(l, rowsOf(l.T, sourceOf(l.T, l.db)), rowsOf(l.T, sourceOf(l.T, to)), what)
+	requireRestores(l.T, l.store, l.kek, backup.Newest, rowsOf(l.T, sourceOf(l.T, l.db)), what)
 }
 
 // lost are the naive copies that differ from the live rows.
@@ -265,8 +265,10 @@ func lateCommits(engine string) []lateCommit {
 func TestLateCommit(t *testing.T) {
 	for _, engine := range testdb.EnginesInFull() {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			for _, c := range lateCommits(engine) {
 				t.Run(c.name, func(t *testing.T) {
+					t.Parallel()
 					l := newLedger(t, engine)
 					c.change(l)
 					s := l.backup(backup.Incremental)
@@ -291,6 +293,7 @@ func TestLateCommit(t *testing.T) {
 // in turn, and then nothing of the tracking is believed.
 func TestLateCommitThatTheTrackingMissedIsFoundByTheScrub(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		l := newLedger(t, db.Engine)
 		l.exec("UPDATE ledger SET v = 'unseen' WHERE id = 1200", "DELETE FROM confide_changes_ledger")
 		const within = 3
@@ -324,6 +327,7 @@ func TestLateCommitThatTheTrackingMissedIsFoundByTheScrub(t *testing.T) {
 
 func TestLateCommitByNumberOfRows(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		l := newLedger(t, db.Engine)
 		l.exec("DELETE FROM ledger WHERE id = 1200", "DELETE FROM confide_changes_ledger")
 		log := &recorder{}
@@ -340,6 +344,7 @@ func TestLateCommitByNumberOfRows(t *testing.T) {
 // Foreign keys' actions: what triggers do not see is not tracked at all.
 func TestLateCommitByCascade(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		exec(t, pool, "CREATE TABLE parent (id INT PRIMARY KEY)", "INSERT INTO parent VALUES (1), (2)",
 			"CREATE TABLE child (id INT PRIMARY KEY, parent_id INT, FOREIGN KEY (parent_id) REFERENCES parent (id) ON DELETE SET NULL)", "INSERT INTO child VALUES (1, 1), (2, 2)")
@@ -365,6 +370,7 @@ func TestLateCommitByCascade(t *testing.T) {
 // committed before a run began is in its snapshot.
 func TestLateCommitUnderLoad(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		l := newLedger(t, db.Engine)
 		stop, done := make(chan struct{}), make(chan error, 4)
 		for w := range 4 {
@@ -395,6 +401,7 @@ func TestLateCommitUnderLoad(t *testing.T) {
 						done <- err
 						return
 					}
+					time.Sleep(time.Millisecond) // a lock without a queue, as SQLite's, is had by others too
 				}
 			}()
 		}

@@ -142,7 +142,8 @@ func TestRetainIsRefusedWhereItCannotBe(t *testing.T) {
 // What a later snapshot shares with the first must outlive the first one's lock.
 func TestASharedChunkIsLockedForTheNewestSnapshot(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
-		manyChunks(t, db, 6000)
+		t.Parallel()
+		manyChunks(t, db, 8000) // more than one chunk, whatever the key of their boundaries
 		v, kek, source := newLocker(), backuptest.NewKEK(t), sourceOf(t, db)
 		_, err := v.run(t, kek, source, backup.Full)
 		require.NoError(t, err)
@@ -324,6 +325,7 @@ func when(hit bool, err error) error {
 }
 
 func TestCrashAtEveryOperationOfARunThatLocks(t *testing.T) {
+	t.Parallel()
 	db := testdb.New(t, testdb.SQLite)
 	manyChunks(t, db, 3000)
 	source := sourceOf(t, db)

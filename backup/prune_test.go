@@ -247,6 +247,7 @@ func TestCrashOfAPruneWithHolesAndGrace(t *testing.T) {
 // TestPruneBesideRunsThatReuseChunks races prunes of every kind with incremental
 // and differential runs, some of which are killed half way.
 func TestPruneBesideRunsThatReuseChunks(t *testing.T) {
+	t.Parallel()
 	db, store, kek := testdb.New(t, testdb.SQLite), backup.NewMemory(), backuptest.NewKEK(t)
 	manyChunks(t, db, 6000)
 	pool := poolOf(t, db)

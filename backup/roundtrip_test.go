@@ -101,6 +101,7 @@ func hostileMySQL() []string {
 
 func TestHostileValuesSurvive(t *testing.T) {
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		pool.SetMaxOpenConns(1) // session settings must reach all statements
 		exec(t, pool, hostile(db.Engine)...)

@@ -56,6 +56,7 @@ func (v *countedView) Rows(ctx context.Context, table string) iter.Seq2[backup.R
 // never does more than a full one.
 func TestWhatLiesTogetherIsReadTogether(t *testing.T) {
 	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		pool := poolOf(t, db)
 		const rows, twoFillAChunk = 16, 600_000
 		exec(t, pool, "CREATE TABLE wide (id INT PRIMARY KEY, n INT, body "+map[string]string{testdb.MySQL: "LONGTEXT"}[db.Engine]+map[bool]string{true: "TEXT"}[db.Engine != testdb.MySQL]+")")

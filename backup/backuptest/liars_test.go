@@ -426,7 +426,7 @@ func TestEveryLieIsCaught(t *testing.T) {
 		}},
 	} {
 		t.Run(c.lie, func(t *testing.T) {
-			broken := backuptest.BrokenRules(t.Context(), func() backup.Store {
+			broken := backuptest.BrokenRule(t.Context(), c.rule, func() backup.Store {
 				l := &liar{Memory: backup.NewMemory()}
 				c.tell(l)
 				return l

@@ -172,6 +172,7 @@ func TestBothFormsOfCopyGiveTheSameTable(t *testing.T) {
 
 // That the binary form is in use shows in who finds fault with a value.
 func TestBinaryCopyRefusesWhatIsNoValueOfTheType(t *testing.T) {
+	t.Parallel()
 	_, s := copiedSchema(t)
 	const secret = "13800138000"
 	types := copiedTypes()

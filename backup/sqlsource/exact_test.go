@@ -55,6 +55,7 @@ func TestDefinitionsCannotChangeUnderASnapshot(t *testing.T) {
 		testdb.MySQL:    {"SET SESSION lock_wait_timeout = 1", "TRUNCATE later", "ALTER TABLE later ADD c INT DEFAULT 7", "DROP TABLE later"},
 	} {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			db := testdb.New(t, engine)
 			exec(t, poolOf(t, db), "CREATE TABLE later (id INT PRIMARY KEY)", "INSERT INTO later VALUES (1)")
 			view, err := source(t, sqlsource.Config{DB: poolOf(t, db), Engine: engine}).Snapshot(t.Context())
@@ -99,6 +100,7 @@ func TestKeysSortAsTheirTypeSays(t *testing.T) {
 func TestNoValueInErrors(t *testing.T) {
 	const secret = "luisg@embraer.com.br"
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
 		exec(t, poolOf(t, db), "CREATE TABLE a (id INT PRIMARY KEY, mail VARCHAR(50) UNIQUE)", "INSERT INTO a VALUES (1, 'x')")
 		s := schema(t, sqlsource.Config{DB: poolOf(t, db), Engine: db.Engine})
 		twice := row(cell.AppendInt(nil, 1), cell.AppendRaw(nil, cell.Text, secret))

@@ -2,7 +2,6 @@ package sqlsource
 
 import (
 	"context"
-	"strings"
 
 	"github.com/confide-go/confide/backup/cell"
 )
@@ -11,22 +10,13 @@ func (sqlite) words() words {
 	return words{quote: quoted, mark: func(int) string { return "?" }}
 }
 
-// open takes the one lock of writers at once, so that nobody changes a row between
+// open takes the lock of writers at once, so that nobody changes a row between
 // looking at it and writing it.
-func (sqlite) open(ctx context.Context, s *session, write bool) error {
-	if !write {
-		return s.begin(ctx, "BEGIN")
+func (e sqlite) open(ctx context.Context, s *session, write bool) error {
+	if write {
+		return e.beginWrite(ctx, s)
 	}
-	// SQLite has no queue for its lock: writers that keep coming can have it every
-	// time until the driver's patience is over.
-	const tries = 10
-	var err error
-	for range tries {
-		if err = s.begin(ctx, "BEGIN IMMEDIATE"); err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") {
-			return err
-		}
-	}
-	return err
+	return s.begin(ctx, "BEGIN")
 }
 
 func (e sqlite) describe(ctx context.Context, s *session, names []string) ([]*table, error) {

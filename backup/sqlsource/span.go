@@ -17,7 +17,7 @@ type spans interface {
 	// by f, in the order in which rows come. The statement has so many arguments
 	// before those of the condition.
 	within(t *table, span backup.Span, before int, f func(i int, c column) string) (where string, args []any, err error)
-	beginWrite() string
+	beginWrite(ctx context.Context, s *session) error
 	hasMarks(ctx context.Context, s *session) (bool, error)
 }
 

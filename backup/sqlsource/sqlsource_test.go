@@ -17,6 +17,7 @@ import (
 func TestEachEngineIsASource(t *testing.T) {
 	for _, engine := range testdb.Engines() {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			backuptest.RunSource(t, func(t *testing.T) backuptest.Fixture {
 				pool := poolOf(t, testdb.New(t, engine))
 				exec(t, pool, "CREATE TABLE one (id VARCHAR(20) PRIMARY KEY, n INT)", "CREATE TABLE two (a INT, b INT, PRIMARY KEY (b, a))",

@@ -15,7 +15,9 @@ func (mysql) quote(name string) string { return backticked(name) }
 
 func (mysql) placeholder(int) string { return "?" }
 
-func (mysql) beginWrite() string { return "START TRANSACTION" }
+func (mysql) beginWrite(ctx context.Context, s *session) error {
+	return s.begin(ctx, "START TRANSACTION")
+}
 
 func (mysql) hasMarks(ctx context.Context, s *session) (bool, error) {
 	var n int

@@ -14,7 +14,7 @@ func (postgres) quote(name string) string { return quoted(name) }
 
 func (postgres) placeholder(n int) string { return "$" + strconv.Itoa(n) }
 
-func (postgres) beginWrite() string { return "BEGIN" }
+func (postgres) beginWrite(ctx context.Context, s *session) error { return s.begin(ctx, "BEGIN") }
 
 func (postgres) hasMarks(ctx context.Context, s *session) (bool, error) {
 	var there bool
@@ -81,7 +81,7 @@ func (e postgres) install(ctx context.Context, s *session, t *table, born string
 		"ALTER TABLE "+on+" ENABLE ALWAYS TRIGGER "+name, // also where session_replication_role is replica
 		"ALTER TABLE "+on+" ENABLE ALWAYS TRIGGER "+quoted(log+"_t"),
 	)
-	if err := s.begin(ctx, "BEGIN"); err != nil {
+	if err := e.beginWrite(ctx, s); err != nil {
 		return err
 	}
 	for _, statement := range statements {
@@ -109,7 +109,7 @@ func (postgres) drop(t *table) []string {
 }
 
 func (e postgres) uninstall(ctx context.Context, s *session, t *table) error {
-	if err := s.begin(ctx, "BEGIN"); err != nil {
+	if err := e.beginWrite(ctx, s); err != nil {
 		return err
 	}
 	for _, statement := range e.drop(t) {

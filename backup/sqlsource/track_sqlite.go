@@ -3,6 +3,7 @@ package sqlsource
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/confide-go/confide/backup"
 	"github.com/confide-go/confide/backup/cell"
@@ -12,7 +13,19 @@ func (sqlite) quote(name string) string { return quoted(name) }
 
 func (sqlite) placeholder(int) string { return "?" }
 
-func (sqlite) beginWrite() string { return "BEGIN IMMEDIATE" }
+// beginWrite takes the one lock of writers at once. SQLite has no queue for it:
+// writers that keep coming can have it every time until the driver's patience is
+// over.
+func (sqlite) beginWrite(ctx context.Context, s *session) error {
+	const tries = 10
+	var err error
+	for range tries {
+		if err = s.begin(ctx, "BEGIN IMMEDIATE"); err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") {
+			return err
+		}
+	}
+	return err
+}
 
 func (sqlite) hasMarks(ctx context.Context, s *session) (bool, error) {
 	var n int
@@ -60,7 +73,7 @@ func (e sqlite) install(ctx context.Context, s *session, t *table, born string) 
 		"CREATE TRIGGER "+quoted(names[1])+" AFTER UPDATE ON "+on+into+row("OLD")+", "+row("NEW")+"; END",
 		"CREATE TRIGGER "+quoted(names[2])+" AFTER DELETE ON "+on+into+row("OLD")+"; END",
 	)
-	if err := s.begin(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := e.beginWrite(ctx, s); err != nil {
 		return err
 	}
 	for _, statement := range statements {
@@ -83,7 +96,7 @@ func (sqlite) drop(t *table) []string {
 }
 
 func (e sqlite) uninstall(ctx context.Context, s *session, t *table) error {
-	if err := s.begin(ctx, "BEGIN IMMEDIATE"); err != nil {
+	if err := e.beginWrite(ctx, s); err != nil {
 		return err
 	}
 	for _, statement := range e.drop(t) {

@@ -51,6 +51,7 @@ func keyed(engine string) []string {
 func TestTrackedDatabaseIsASource(t *testing.T) {
 	for _, engine := range testdb.Engines() {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			backuptest.RunSource(t, func(t *testing.T) backuptest.Fixture {
 				pool := poolOf(t, testdb.New(t, engine))
 				exec(t, pool, keyed(engine)[:6]...) // the other types: see the next test

@@ -207,7 +207,7 @@ func (v *view) Settle(ctx context.Context) error {
 		return err
 	}
 	defer s.end()
-	if err := s.begin(ctx, v.engine.beginWrite()); err != nil {
+	if err := v.engine.beginWrite(ctx, s); err != nil {
 		return err
 	}
 	for _, t := range v.catalog.tables {
