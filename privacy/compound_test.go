@@ -358,7 +358,7 @@ func TestCompoundInputs(t *testing.T) {
 }
 
 func TestCompoundUsesItsIndex(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		h := pupilHouse(t, openHouse(t, db, newKEK(t), nil))
 		var rows []*Pupil
 		for i := range 1500 {

@@ -142,7 +142,7 @@ func TestLookupsUseTheIndex(t *testing.T) {
 	p := func(i int) privacy.String { return privacy.New(crowdPhone(i)) }
 	e := func(i int) privacy.String { return privacy.New(crowdEmail(i)) }
 	phone, email := "idx_founds_phone_index", "idx_founds_email_index"
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		h := newHouse(t, db)
 		pool := crowd(t, h, 4)
 		dry := func() *gorm.DB { return h.gorm().Session(&gorm.Session{DryRun: true}) }

@@ -148,7 +148,7 @@ func (l *sqlLog) take() string {
 func TestMatrix(t *testing.T) {
 	all := slices.Concat(writePaths(), readPaths(), searchPaths(), refusedPaths(), typePaths(), partPaths(), compoundPaths())
 	results := map[string]map[string]string{}
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		db, heard := tapped(t, db)
 		h := peopleHouse(t, db)
 		require.NoError(t, h.vault.Migrate(h.ctx, db.DB, &Patient{}, &Pupil{}))
@@ -177,7 +177,7 @@ func TestMatrix(t *testing.T) {
 		}
 	})
 	for _, p := range all {
-		for _, engine := range testdb.Engines() {
+		for _, engine := range testdb.EnginesInFull() {
 			t.Logf("%-12s %-70s %-9s %s", p.group, p.name, engine, results[engine][p.group+"/"+p.name])
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // TestScopeUsesTheIndex: being exact must not cost the index, on no database.
 func TestScopeUsesTheIndex(t *testing.T) {
-	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+	testdb.EachInFull(t, func(t *testing.T, db testdb.DB) {
 		free := db.Reopen(t).DB
 		require.NoError(t, db.AutoMigrate(&Thing{}))
 		var rows []map[string]any

@@ -51,8 +51,9 @@ func Each(t *testing.T, f func(t *testing.T, db DB)) {
 	}
 }
 
-// EachInFull is Each for large tables of cases over code that does not depend on
-// the engine: under -short, as under the race detector in CI, only SQLite runs.
+// EachInFull is Each for what the race detector learns nothing more of on a second
+// engine: large tables of cases, and plans of large tables that EXPLAIN shows.
+// Under -short, as under the race detector in CI, only SQLite runs.
 func EachInFull(t *testing.T, f func(t *testing.T, db DB)) {
 	t.Helper()
 	for _, engine := range EnginesInFull() {
