@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -118,7 +119,10 @@ func (a *app) wire(ctx context.Context) error {
 	}
 	a.authz, err = rbac.Open(ctx, rbac.Config{
 		Caller:   caller,
-		Attrs:    map[string]any{"reports": []string(nil)},
+		Attrs:    map[string]any{"reports": []string(nil), "email": ""},
+		Index:    index{a},
+		Env:      environment,
+		Now:      a.now,
 		Policies: policies,
 		Resources: []rbac.Resource{
 			{Model: &book.Customer{}, Tenant: "tenant_id"},
@@ -236,7 +240,26 @@ func (a *app) close() error {
 // caller tells rbac who is at work.
 func caller(ctx context.Context) (rbac.Caller, error) {
 	w := who.From(ctx)
-	return rbac.Caller{ID: w.ID, Tenant: w.Tenant, Attrs: map[string]any{"reports": w.Reports}}, nil
+	return rbac.Caller{ID: w.ID, Tenant: w.Tenant, Attrs: map[string]any{"reports": w.Reports, "email": w.Email}}, nil
+}
+
+// environment is what the server knows of the request: a rule may ask for an address, or
+// for a sign-in that is not long ago.
+func environment(ctx context.Context) (rbac.Env, error) {
+	w := who.From(ctx)
+	ip, _ := netip.ParseAddr(w.IP) // none at the command line: unknown
+	return rbac.Env{IP: ip, AuthTime: w.SignedIn, Assurance: w.Assurance}, nil
+}
+
+// index lets rules compare sealed columns. The vault, which knows how, is opened after
+// the authorizer, which it asks.
+type index struct{ *app }
+
+func (i index) BlindIndex(ctx context.Context, db *gorm.DB, model any, column, value string) ([][]byte, error) {
+	if i.vault == nil {
+		return nil, errors.New("the vault is not open yet")
+	}
+	return i.vault.BlindIndex(ctx, db, model, column, value)
 }
 
 // actor tells the log who is at work.

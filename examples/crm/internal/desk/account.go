@@ -18,6 +18,7 @@ import (
 // own pages.
 type ownName struct {
 	name    string
+	email   string
 	updated time.Time
 }
 
@@ -63,13 +64,13 @@ func (d *Desk) ownName(ctx context.Context, u *book.User) (string, error) {
 	if ok && known.updated.Equal(u.UpdatedAt) {
 		return known.name, nil
 	}
-	shown, err := cells(ctx, d, []book.User{*u}, []string{"first_name", "last_name"}, "own name")
+	shown, err := cells(ctx, d, []book.User{*u}, []string{"first_name", "last_name", "email"}, "own name")
 	if err != nil {
 		return "", err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.names[u.ID] = ownName{name: name(shown[0]), updated: u.UpdatedAt}
+	d.names[u.ID] = ownName{name: name(shown[0]), email: shown[0]["email"].Text, updated: u.UpdatedAt}
 	return name(shown[0]), nil
 }
 
@@ -84,6 +85,10 @@ func (d *Desk) Within(ctx context.Context, s signin.Session) (context.Context, e
 		return ctx, clarify(err)
 	}
 	w.Reports = below(s.UserID, staff)
+	d.mu.Lock()
+	w.Email = d.names[s.UserID].email // "" if the session is not one of this process: then no rule about it holds
+	d.mu.Unlock()
+	w.SignedIn, w.Assurance = s.Began, 1
 	return who.With(ctx, w), nil
 }
 

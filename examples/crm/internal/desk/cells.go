@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -42,7 +43,11 @@ func cells[T any, P interface {
 			case views[i].Level(field) == masking.Full:
 				open = append(open, field)
 			default:
-				shown[i][field] = Cell{Text: views[i].Text(field).Text, Masked: true, Revealable: views[i].Can("reveal")}
+				revealable, err := d.offers(ctx, &views[i], "reveal", &rows[i])
+				if err != nil {
+					return nil, clarify(err)
+				}
+				shown[i][field] = Cell{Text: views[i].Text(field).Text, Masked: true, Revealable: revealable}
 			}
 		}
 		for _, field := range fields {
@@ -56,7 +61,7 @@ func cells[T any, P interface {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(full)) { // in one order, or the log would tell the same look in several ways
-		if err := open(ctx, d, rows, full[key], strings.Split(key, ","), purpose, shown); err != nil {
+		if err := open[T, P](ctx, d, rows, full[key], strings.Split(key, ","), purpose, shown); err != nil {
 			return nil, err
 		}
 	}
@@ -64,12 +69,23 @@ func cells[T any, P interface {
 }
 
 // open reveals some fields of some rows into their cells.
-func open[T any](ctx context.Context, d *Desk, rows []T, at []int, fields []string, purpose string, shown []map[string]Cell) error {
+func open[T any, P interface {
+	*T
+	sealedRow
+}](ctx context.Context, d *Desk, rows []T, at []int, fields []string, purpose string, shown []map[string]Cell) error {
 	part := make([]T, len(at))
 	for n, i := range at {
 		part[n] = rows[i]
 	}
 	values, err := d.Vault.RevealRows(ctx, purpose, part, goNames(fields)...)
+	if needs := (*Needs)(nil); errors.As(clarify(err), &needs) { // a page is no reason: masked, until somebody brings what is missing
+		for _, i := range at {
+			for _, field := range fields {
+				shown[i][field] = Cell{Text: P(&rows[i]).Sealed(field).String(), Masked: true, Revealable: true}
+			}
+		}
+		return nil
+	}
 	if err != nil {
 		return clarify(err)
 	}

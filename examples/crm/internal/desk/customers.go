@@ -12,6 +12,7 @@ import (
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/examples/crm/internal/who"
 	"github.com/confide-go/confide/privacy"
+	"github.com/confide-go/confide/rbac"
 )
 
 // Customers returns a page of the customers the caller may see.
@@ -186,6 +187,6 @@ func (d *Desk) Reveal(ctx context.Context, id, field, purpose string) (string, e
 	if purpose = strings.TrimSpace(purpose); len([]rune(purpose)) < 5 {
 		return "", invalid("give a reason of at least five characters")
 	}
-	text, err := value.Reveal(ctx, purpose)
+	text, err := value.Reveal(rbac.WithReason(ctx, purpose), purpose)
 	return text, clarify(err)
 }

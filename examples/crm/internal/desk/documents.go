@@ -10,6 +10,7 @@ import (
 
 	"github.com/confide-go/confide/examples/crm/internal/book"
 	"github.com/confide-go/confide/privacy/attach"
+	"github.com/confide-go/confide/rbac"
 )
 
 // A Document is a file of a customer as the caller may see it: that it is there.
@@ -80,7 +81,7 @@ func (d *Desk) OpenDocument(ctx context.Context, customerID, id, purpose string)
 	if purpose = strings.TrimSpace(purpose); len([]rune(purpose)) < 5 {
 		return nil, invalid("give a reason of at least five characters")
 	}
-	ref, err := row.File.Reveal(ctx, purpose)
+	ref, err := row.File.Reveal(rbac.WithReason(ctx, purpose), purpose)
 	if err != nil {
 		return nil, clarify(err)
 	}

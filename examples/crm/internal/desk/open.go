@@ -66,7 +66,17 @@ func (d *Desk) may(ctx context.Context, action string, row any) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return views[0].Can(action), nil
+	return d.offers(ctx, &views[0], action, row)
+}
+
+// offers reports whether a page should offer something: also what the caller may do
+// with a reason, or after signing in again. Whoever tries is told what is missing.
+func (d *Desk) offers(ctx context.Context, view *rbac.View, action string, row any) (bool, error) {
+	if view.Can(action) {
+		return true, nil
+	}
+	x, err := d.Authz.Explain(ctx, action, row)
+	return x.Missing != nil, err
 }
 
 // must is nil, or ErrDenied after the attempt has been recorded.
@@ -79,11 +89,30 @@ func self(ctx context.Context) *book.User {
 	return &book.User{ID: who.From(ctx).ID, TenantID: who.From(ctx).Tenant}
 }
 
+// Needs is returned for something that the caller may do if they bring what is missing.
+// It is ErrDenied too.
+type Needs struct{ Reason, SignIn, Approval bool }
+
+func (n *Needs) Error() string {
+	switch {
+	case n.SignIn:
+		return "sign in again first"
+	case n.Approval:
+		return "somebody else has to approve this"
+	}
+	return "give a reason"
+}
+
+func (n *Needs) Is(target error) bool { return target == ErrDenied }
+
 // clarify turns the errors of the packages below into those of this one.
 func clarify(err error) error {
+	var missing *rbac.Required
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &missing):
+		return &Needs{Reason: missing.Reason, SignIn: missing.Assurance > 0, Approval: missing.Approval}
 	case errors.Is(err, gorm.ErrRecordNotFound):
 		return ErrNotFound
 	case errors.Is(err, privacy.ErrErased):

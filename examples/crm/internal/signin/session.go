@@ -27,7 +27,8 @@ const (
 // A Session is one person at one browser.
 type Session struct {
 	UserID, Tenant, Name string
-	Lang                 string // the language the person reads; the web part fills it in
+	Lang                 string    // the language the person reads; the web part fills it in
+	Began                time.Time // when the person signed in
 	Expires              time.Time
 	CSRF                 string // goes into every form of this session
 }
@@ -97,7 +98,7 @@ func (d *Door) Session(ctx context.Context, token string) (Session, error) {
 	}
 	return Session{
 		UserID: acc.ID, Tenant: acc.Tenant, Name: acc.Name,
-		Expires: time.Unix(row.Expires, 0), CSRF: d.mac("form", token),
+		Began: time.Unix(row.Created, 0), Expires: time.Unix(row.Expires, 0), CSRF: d.mac("form", token),
 	}, nil
 }
 

@@ -31,7 +31,10 @@ type failure struct {
 
 func failureOf(err error) failure {
 	var tooLarge *http.MaxBytesError
+	var needs *desk.Needs
 	switch {
+	case errors.As(err, &needs):
+		return failure{Status: http.StatusForbidden, Title: "error.needs.title", Text: needsText(needs)}
 	case errors.Is(err, desk.ErrNotFound), errors.Is(err, errNoPage):
 		return failure{Status: http.StatusNotFound, Title: "error.404.title", Text: "error.404.text"}
 	case errors.Is(err, desk.ErrDenied):
@@ -50,6 +53,17 @@ func failureOf(err error) failure {
 		return failure{Status: http.StatusRequestEntityTooLarge, Title: "error.413.title", Text: "error.413.text"}
 	}
 	return failure{Status: http.StatusInternalServerError, Title: "error.500.title", Text: "error.500.text"}
+}
+
+// needsText says what the caller can bring.
+func needsText(n *desk.Needs) string {
+	switch {
+	case n.SignIn:
+		return "error.needs.signin"
+	case n.Approval:
+		return "error.needs.approval"
+	}
+	return "error.needs.reason"
 }
 
 // told is the sentence that an error of ErrInvalid has for people.

@@ -4,16 +4,23 @@
 // functions given to them in wire.go.
 package who
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Who is at work.
 type Who struct {
 	ID        string // of the user; "operator" on the command line
 	Tenant    string
 	Reports   []string // the user and everybody below in the manager tree
+	Email     string   // of the user, for rules about people who are customers too
 	IP        string
 	RequestID string
-	Channel   string // "web" or "cli"
+	Channel   string // "web", "cli" or "schedule"
+
+	SignedIn  time.Time // when the user last proved who they are
+	Assurance int64     // how: 1 by a password
 }
 
 type key struct{}
