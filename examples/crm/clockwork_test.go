@@ -104,6 +104,7 @@ func (d *days) snapshots(name string) (list []backup.Snapshot) {
 // TestPlan lets servers find work that has become due: each piece is done once,
 // whichever server does it, and what nobody can do raises an alarm.
 func TestPlan(t *testing.T) {
+	t.Parallel()
 	d := newDays(t)
 	plan := fmt.Sprintf(`{"invoices": {"cron": "30 3 * * %d"}, "drill": {"cron": "0 5 * * %[1]d"}}`, d.now.Add(5*day).Weekday())
 	require.NoError(t, os.WriteFile(folder(d.settings.data).planFile(), []byte(plan), 0o600))
@@ -199,6 +200,7 @@ func (r retainer) RetainedUntil(_ context.Context, key string) (time.Time, error
 // TestRetain looks that snapshots are locked where the store can do that, and that
 // the copies of people's keys, which must be able to go, are not.
 func TestRetain(t *testing.T) {
+	t.Parallel()
 	d := newDays(t)
 	until := map[string]time.Time{}
 	mu := &sync.Mutex{}
@@ -217,6 +219,7 @@ func TestRetain(t *testing.T) {
 // TestAuditPrune removes what events of three years ago say. The log verifies as
 // before, alone and with the archive.
 func TestAuditPrune(t *testing.T) {
+	t.Parallel()
 	d := newDays(t)
 	archive := filepath.Join(t.TempDir(), "archive")
 	prune := func(c *command) { c.keepLog, c.archive, c.purpose = 3*365*day, archive, "three years are over" }

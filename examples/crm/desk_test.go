@@ -18,6 +18,7 @@ import (
 // TestDeskHoldsWithoutThePages asks the desk directly, as another front end would:
 // nothing may depend on what the pages check.
 func TestDeskHoldsWithoutThePages(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	c := &command{settings: settings{data: filepath.Join(t.TempDir(), "data"), log: "error", lang: "en"}, stdout: &out, stderr: &out}
 	a, err := open(t.Context(), c)

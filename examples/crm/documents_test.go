@@ -21,6 +21,7 @@ import (
 
 // TestDocumentsHoldWithoutThePages asks the desk directly, as TestDeskHoldsWithoutThePages does.
 func TestDocumentsHoldWithoutThePages(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	c := &command{settings: settings{data: filepath.Join(t.TempDir(), "data"), log: "error", lang: "en"}, stdout: &out, stderr: &out}
 	a, err := open(t.Context(), c)

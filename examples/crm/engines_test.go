@@ -14,6 +14,7 @@ import (
 // TestEngines takes one customer's life through every database: imported, found,
 // backed up, moved by an attacker, erased.
 func TestEngines(t *testing.T) {
+	t.Parallel()
 	testdb.Each(t, func(t *testing.T, db testdb.DB) {
 		data := filepath.Join(t.TempDir(), "data")
 		crm := func(want int, args ...string) string {

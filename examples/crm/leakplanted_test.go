@@ -141,6 +141,7 @@ func plantedLeaks() map[string]planted {
 
 // TestLeakFindsPlantedLeaks is the run over the CRM again, smaller, with mistakes in it.
 func TestLeakFindsPlantedLeaks(t *testing.T) {
+	t.Parallel()
 	kit := leakKit(t)
 	open := kit.Open
 	kit.Roles, kit.Classes = []string{"sales", "manager", "auditor"}, []string{mine, hidden, others}

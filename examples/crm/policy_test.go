@@ -28,6 +28,7 @@ import (
 // TestThemselves: a rule of the first policy compares a sealed column. Who is a customer
 // too finds themselves, in a list as on a page, by whatever spelling, and nobody else.
 func TestThemselves(t *testing.T) {
+	t.Parallel()
 	var now time.Time
 	o, err := OpenOffice(t.Context(), filepath.Join(t.TempDir(), "data"), "", func() time.Time { return now })
 	require.NoError(t, err)

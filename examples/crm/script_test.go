@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -10,7 +11,13 @@ import (
 
 // TestMain lets the test binary be the program: a script's `exec crm …` runs
 // main in a process of its own.
+//
+// The scripts wait for processes and for the disk much of the time, so more of them run
+// at once than there are processors.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "6"); err != nil { // a -parallel of the command line counts more: it is parsed later
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){
 		"crm": func() { os.Exit(process()) },
 	})
@@ -19,6 +26,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs every script in testdata: the program as a person would use
 // it, and as an attacker would.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	here, err := os.Getwd()
 	require.NoError(t, err)
 	seeded := &seed{dir: t.TempDir()}
