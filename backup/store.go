@@ -61,18 +61,22 @@ type Retainer interface {
 	RetainedUntil(ctx context.Context, key string) (time.Time, error)
 }
 
-// AsRetainer returns the Retainer that a store is, or that it decorates: a
-// decorator has a method Unwrap that returns the store below.
+// AsRetainer returns the Retainer that a store is, or that it decorates. A
+// decorator whose ability depends on the stores below says so by a method
+// AsRetainer, whose Retainer does for these requests what the decorator does for
+// others; one that does nothing for them has a method Unwrap.
 func AsRetainer(s Store) (Retainer, bool) {
 	for s != nil {
-		if r, ok := s.(Retainer); ok {
-			return r, true
+		switch d := s.(type) {
+		case Retainer:
+			return d, true
+		case interface{ AsRetainer() (Retainer, bool) }:
+			return d.AsRetainer()
+		case interface{ Unwrap() Store }:
+			s = d.Unwrap()
+		default:
+			return nil, false
 		}
-		d, ok := s.(interface{ Unwrap() Store })
-		if !ok {
-			break
-		}
-		s = d.Unwrap()
 	}
 	return nil, false
 }

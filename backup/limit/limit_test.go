@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/confide-go/confide/backup"
@@ -190,4 +191,54 @@ func TestAListDoesNotCountItsReader(t *testing.T) {
 		}
 		require.NoError(t, s.Put(t.Context(), "last", nil))
 	})
+}
+
+// patient is a Retainer that takes until its context ends, and counts who is in it.
+type patient struct {
+	backup.Store
+	inside, most atomic.Int32
+	release      chan struct{}
+}
+
+func (s *patient) enter(ctx context.Context) error {
+	n := s.inside.Add(1)
+	defer s.inside.Add(-1)
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	select {
+	case <-s.release:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *patient) Retain(ctx context.Context, _ string, _ time.Time) error { return s.enter(ctx) }
+
+func (s *patient) RetainedUntil(ctx context.Context, _ string) (time.Time, error) {
+	return time.Time{}, s.enter(ctx)
+}
+
+func TestRequestsForLocksAreLimitedToo(t *testing.T) {
+	_, ok := backup.AsRetainer(limit.New(backup.NewMemory(), limit.Config{}))
+	require.False(t, ok)
+
+	below := &patient{Store: backup.NewMemory(), release: make(chan struct{})}
+	r, ok := backup.AsRetainer(limit.New(below, limit.Config{Timeout: time.Millisecond}))
+	require.True(t, ok)
+	require.ErrorIs(t, r.Retain(t.Context(), "k", time.Time{}), context.DeadlineExceeded)
+	_, err := r.RetainedUntil(t.Context(), "k")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+
+	below.most.Store(0)
+	r, _ = backup.AsRetainer(limit.New(below, limit.Config{Concurrent: 2}))
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() { assert.NoError(t, r.Retain(t.Context(), "k", time.Time{})) })
+		group.Go(func() { _, err := r.RetainedUntil(t.Context(), "k"); assert.NoError(t, err) })
+	}
+	require.Eventually(t, func() bool { return below.inside.Load() == 2 }, time.Minute, time.Millisecond)
+	close(below.release)
+	group.Wait()
+	require.Equal(t, int32(2), below.most.Load())
 }

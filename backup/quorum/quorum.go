@@ -36,7 +36,9 @@
 // # How it fails
 //
 // When too few stores answer, with all their errors. Delete needs every store,
-// because what was deleted in some of them only would be put back.
+// because what was deleted in some of them only would be put back. Retaining
+// (backup.AsRetainer) needs Write stores that can, and answer; what the others hold
+// of a retained object may be deleted there, and is put back when it is read.
 package quorum
 
 import (

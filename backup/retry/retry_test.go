@@ -16,6 +16,7 @@ import (
 
 	"github.com/confide-go/confide/backup"
 	"github.com/confide-go/confide/backup/backuptest"
+	"github.com/confide-go/confide/backup/limit"
 	"github.com/confide-go/confide/backup/retry"
 )
 
@@ -264,18 +265,49 @@ func TestADeadlineBelowIsRepeated(t *testing.T) {
 	require.NoError(t, quick(f).Put(t.Context(), "k", nil))
 }
 
-func TestRetentionIsFoundBelow(t *testing.T) {
-	_, ok := backup.AsRetainer(retry.New(backup.NewMemory(), retry.Config{}))
+func TestRetentionIsFoundBelowAndRepeated(t *testing.T) {
+	_, ok := backup.AsRetainer(quick(backup.NewMemory()))
 	require.False(t, ok)
-	kept := &retainer{Store: backup.NewMemory()}
-	r, ok := backup.AsRetainer(retry.New(retry.New(kept, retry.Config{}), retry.Config{}))
+	kept := &retainer{Store: backup.NewMemory(), failures: 2}
+	r, ok := backup.AsRetainer(limit.New(quick(kept), limit.Config{}))
 	require.True(t, ok)
-	require.Same(t, kept, r)
+	until := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	require.NoError(t, r.Retain(t.Context(), "k", until))
+	kept.failures = 2
+	got, err := r.RetainedUntil(t.Context(), "k")
+	require.NoError(t, err)
+	require.Equal(t, until, got)
+	require.Equal(t, 6, kept.calls)
+
+	kept.refuse = fs.ErrPermission
+	require.ErrorIs(t, r.Retain(t.Context(), "k", until), fs.ErrPermission)
+	require.Equal(t, 7, kept.calls, "an answer is not asked for again")
 }
 
-type retainer struct{ backup.Store }
+// A retainer fails so many times, and then does it.
+type retainer struct {
+	backup.Store
+	calls, failures int
+	refuse          error
+	until           time.Time
+}
 
-func (*retainer) Retain(context.Context, string, time.Time) error { return nil }
-func (*retainer) RetainedUntil(context.Context, string) (time.Time, error) {
-	return time.Time{}, nil
+func (r *retainer) fail() error {
+	r.calls++
+	if r.failures--; r.failures >= 0 {
+		return errors.New("connection reset")
+	}
+	return r.refuse
+}
+
+func (r *retainer) Retain(_ context.Context, _ string, until time.Time) error {
+	err := r.fail()
+	if err == nil {
+		r.until = until
+	}
+	return err
+}
+
+func (r *retainer) RetainedUntil(context.Context, string) (time.Time, error) {
+	return r.until, r.fail()
 }
