@@ -259,12 +259,9 @@ func (d *dataKeys) unseal(ctx context.Context, ring *keyring, name dataKeyName, 
 
 // readDataKey reads a data key's object and checks its signature.
 func readDataKey(ctx context.Context, store Store, ring *keyring, name dataKeyName) (dataKeyBody, error) {
-	object, err := store.Get(ctx, name.key(), 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return dataKeyBody{}, fmt.Errorf("%w: %s is missing", ErrDamaged, name.key())
-	}
+	object, err := required(ctx, store, name.key())
 	if err != nil {
-		return dataKeyBody{}, fmt.Errorf("backup: read %s: %w", name.key(), err)
+		return dataKeyBody{}, err
 	}
 	body, err := ring.openDataKey(name, object)
 	if err != nil {

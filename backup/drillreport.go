@@ -69,12 +69,9 @@ func (c *codec) openDrill(object []byte) (openedDrill, error) {
 // readDrill reads and checks one report. A damaged one is ErrDamaged.
 func (c *codec) readDrill(ctx context.Context, store Store, number ID) (openedDrill, error) {
 	key := drillKey(number)
-	object, err := store.Get(ctx, key, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return openedDrill{}, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
-	}
+	object, err := required(ctx, store, key)
 	if err != nil {
-		return openedDrill{}, fmt.Errorf("backup: read %s: %w", key, err)
+		return openedDrill{}, err
 	}
 	d, err := c.openDrill(object)
 	if err == nil && d.Number != number {

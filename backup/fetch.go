@@ -84,3 +84,15 @@ func (c *codec) fetch(ctx context.Context, store Store, ref *chunkRef) fetched {
 	}
 	return fetched{ref: ref, content: content}
 }
+
+// required reads an object that must be there.
+func required(ctx context.Context, store Store, key string) ([]byte, error) {
+	object, err := store.Get(ctx, key, 0, -1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
+	case err != nil:
+		return nil, fmt.Errorf("backup: read %s: %w", key, err)
+	}
+	return object, nil
+}

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 )
 
@@ -199,12 +198,9 @@ type openedManifest struct {
 // readManifest reads and checks one manifest. A damaged one is ErrDamaged.
 func (c *codec) readManifest(ctx context.Context, store Store, id ID) (*openedManifest, error) {
 	key := manifestKey(id)
-	object, err := store.Get(ctx, key, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
-	}
+	object, err := required(ctx, store, key)
 	if err != nil {
-		return nil, fmt.Errorf("backup: read %s: %w", key, err)
+		return nil, err
 	}
 	head, m, err := c.openManifest(object)
 	if err == nil && head.id != id {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"time"
 )
@@ -126,12 +125,9 @@ func (k *keyring) openPrune(object []byte) (pruneRecord, error) {
 
 func (r *Repository) readPrune(ctx context.Context, ring *keyring, number ID) (pruneRecord, error) {
 	key := pruneKey(number)
-	object, err := r.cfg.Store.Get(ctx, key, 0, -1)
-	if errors.Is(err, fs.ErrNotExist) {
-		return pruneRecord{}, fmt.Errorf("%w: %s is missing", ErrDamaged, key)
-	}
+	object, err := required(ctx, r.cfg.Store, key)
 	if err != nil {
-		return pruneRecord{}, fmt.Errorf("backup: read %s: %w", key, err)
+		return pruneRecord{}, err
 	}
 	p, err := ring.openPrune(object)
 	if err == nil && p.Number != number {

@@ -77,15 +77,7 @@ func (mysql) indexes(ctx context.Context, s *session, t *table) error {
 	query := `SELECT index_name, non_unique = 0, sub_part IS NOT NULL OR index_type <> 'BTREE', COALESCE(column_name, '')
 		FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name = ? AND index_name <> 'PRIMARY'
 		ORDER BY index_name, seq_in_index`
-	var list []indexed
-	err := s.each(ctx, query, []any{t.name}, func(scan func(...any) error) error {
-		var i indexed
-		err := scan(&i.index, &i.unique, &i.odd, &i.column)
-		list = append(list, i)
-		return err
-	})
-	t.addIndexes(list)
-	return err
+	return t.readIndexes(ctx, s, query, t.name)
 }
 
 func (mysql) references(ctx context.Context, s *session, t *table) error {
@@ -94,13 +86,5 @@ func (mysql) references(ctx context.Context, s *session, t *table) error {
 			ON r.constraint_schema = u.constraint_schema AND r.constraint_name = u.constraint_name AND r.table_name = u.table_name
 		WHERE u.table_schema = DATABASE() AND u.table_name = ? AND u.referenced_table_name IS NOT NULL
 		ORDER BY u.constraint_name, u.ordinal_position`
-	var list []referring
-	err := s.each(ctx, query, []any{t.name}, func(scan func(...any) error) error {
-		var f referring
-		err := scan(&f.key, &f.column, &f.table, &f.to, &f.onDelete, &f.onUpdate)
-		list = append(list, f)
-		return err
-	})
-	t.addReferences(list)
-	return err
+	return t.readReferences(ctx, s, query, t.name)
 }

@@ -49,15 +49,7 @@ func (postgres) indexes(ctx context.Context, s *session, r relation, t *table) e
 		LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum > 0
 		WHERE i.indrelid = $1 AND i.indisvalid AND NOT i.indisprimary AND NOT i.indisexclusion AND k.pos <= i.indnkeyatts
 		ORDER BY c.relname::text COLLATE "C", k.pos`
-	var list []indexed
-	err := s.each(ctx, query, []any{int64(r.oid)}, func(scan func(...any) error) error {
-		var i indexed
-		err := scan(&i.index, &i.unique, &i.odd, &i.column)
-		list = append(list, i)
-		return err
-	})
-	t.addIndexes(list)
-	return err
+	return t.readIndexes(ctx, s, query, int64(r.oid))
 }
 
 func (postgres) references(ctx context.Context, s *session, r relation, t *table) error {
@@ -67,15 +59,7 @@ func (postgres) references(ctx context.Context, s *session, r relation, t *table
 		FROM pg_constraint k JOIN pg_class p ON p.oid = k.confrelid CROSS JOIN LATERAL unnest(k.conkey, k.confkey) WITH ORDINALITY u(x, y, pos)
 		JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.x JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.y
 		WHERE k.conrelid = $1 AND k.contype = 'f' ORDER BY k.conname::text COLLATE "C", u.pos`
-	var list []referring
-	err := s.each(ctx, query, []any{int64(r.oid)}, func(scan func(...any) error) error {
-		var f referring
-		err := scan(&f.key, &f.column, &f.table, &f.to, &f.onDelete, &f.onUpdate)
-		list = append(list, f)
-		return err
-	})
-	t.addReferences(list)
-	return err
+	return t.readReferences(ctx, s, query, int64(r.oid))
 }
 
 // counter reads where the table's own sequence stands.

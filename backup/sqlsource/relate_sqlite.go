@@ -15,18 +15,10 @@ func (e sqlite) relate(ctx context.Context, s *session, t *table) error {
 	if err := e.indexes(ctx, s, t); err != nil {
 		return err
 	}
-	var list []referring
 	query := `SELECT CAST(id AS TEXT), "from", "table", coalesce("to", ''), on_delete, on_update FROM pragma_foreign_key_list(?) ORDER BY id, seq`
-	err := s.each(ctx, query, []any{t.name}, func(scan func(...any) error) error {
-		var r referring
-		err := scan(&r.key, &r.column, &r.table, &r.to, &r.onDelete, &r.onUpdate)
-		list = append(list, r)
-		return err
-	})
-	if err != nil {
+	if err := t.readReferences(ctx, s, query, t.name); err != nil {
 		return err
 	}
-	t.addReferences(list)
 	return e.counter(ctx, s, t)
 }
 
@@ -66,15 +58,7 @@ func (sqlite) indexes(ctx context.Context, s *session, t *table) error {
 	query := `SELECT l.name, l."unique", l.partial OR x.cid < 0, coalesce(x.name, '')
 		FROM pragma_index_list(?) AS l JOIN pragma_index_xinfo(l.name) AS x
 		WHERE l.origin <> 'pk' AND x.key ORDER BY l.name, x.seqno`
-	var list []indexed
-	err := s.each(ctx, query, []any{t.name}, func(scan func(...any) error) error {
-		var i indexed
-		err := scan(&i.index, &i.unique, &i.odd, &i.column)
-		list = append(list, i)
-		return err
-	})
-	t.addIndexes(list)
-	return err
+	return t.readIndexes(ctx, s, query, t.name)
 }
 
 // counter finds the column that SQLite numbers by itself: an INTEGER PRIMARY KEY.

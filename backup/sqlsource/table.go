@@ -1,6 +1,7 @@
 package sqlsource
 
 import (
+	"context"
 	"strings"
 
 	"github.com/confide-go/confide/backup"
@@ -48,6 +49,20 @@ type indexed struct {
 	column string
 }
 
+// readIndexes runs a query of one table for its indexes: index, whether it is
+// unique, whether it is odd, and a column, index after index.
+func (t *table) readIndexes(ctx context.Context, s *session, query string, arg any) error {
+	var list []indexed
+	err := s.each(ctx, query, []any{arg}, func(scan func(...any) error) error {
+		var i indexed
+		err := scan(&i.index, &i.unique, &i.odd, &i.column)
+		list = append(list, i)
+		return err
+	})
+	t.addIndexes(list)
+	return err
+}
+
 // addIndexes gathers columns that follow each other into indexes.
 func (t *table) addIndexes(list []indexed) {
 	for i := 0; i < len(list); {
@@ -69,6 +84,20 @@ func (t *table) addIndexes(list []indexed) {
 type referring struct {
 	key, column, table, to string
 	onDelete, onUpdate     string
+}
+
+// readReferences runs a query of one table for its foreign keys: key, column, the
+// table and column it refers to, and both actions, key after key.
+func (t *table) readReferences(ctx context.Context, s *session, query string, arg any) error {
+	var list []referring
+	err := s.each(ctx, query, []any{arg}, func(scan func(...any) error) error {
+		var r referring
+		err := scan(&r.key, &r.column, &r.table, &r.to, &r.onDelete, &r.onUpdate)
+		list = append(list, r)
+		return err
+	})
+	t.addReferences(list)
+	return err
 }
 
 func (t *table) addReferences(list []referring) {

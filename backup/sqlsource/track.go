@@ -54,7 +54,7 @@ func (d *Database) Track(ctx context.Context) ([]backup.Omission, error) {
 // track installs what is not intact.
 func (d *Database) track(ctx context.Context, s *session, t *table) error {
 	intact, err := d.engine.intact(ctx, s, t)
-	if err != nil || intact && d.engine.marked(ctx, s, t) {
+	if err != nil || intact && marked(ctx, s, d.engine, t) {
 		return err
 	}
 	born, err := randomText()
@@ -103,12 +103,26 @@ type tracker interface {
 	untrackable(ctx context.Context, s *session, t *table) (string, error)
 	// intact reports whether all that notes changes of the table is in place.
 	intact(ctx context.Context, s *session, t *table) (bool, error)
-	marked(ctx context.Context, s *session, t *table) bool
 	install(ctx context.Context, s *session, t *table, born string) error
 	uninstall(ctx context.Context, s *session, t *table) error
 	// shape changes whenever the table's rows may have been changed by its definition.
 	shape(ctx context.Context, s *session, t *table) (string, error)
 	spans
+}
+
+func marked(ctx context.Context, s *session, e tracker, t *table) bool {
+	var n int
+	return s.one(ctx, "SELECT count(*) FROM "+marks+" WHERE table_name = "+e.placeholder(1), []any{t.name}, &n) == nil && n == 1
+}
+
+// unmark forgets what was left for a table, so that its tracking, until it is
+// whole again, stands for nothing.
+func unmark(ctx context.Context, s *session, e tracker, t *table) error {
+	there, err := e.hasMarks(ctx, s)
+	if err != nil || !there {
+		return err
+	}
+	return s.exec(ctx, "DELETE FROM "+marks+" WHERE table_name = "+e.placeholder(1), t.name)
 }
 
 // marks holds for each tracked table what the last settled snapshot left. born is

@@ -29,11 +29,6 @@ func (mysql) makeMarks(ctx context.Context, s *session) error {
 	return s.exec(ctx, "CREATE TABLE IF NOT EXISTS "+marks+" ("+marksSchema+") ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
 }
 
-func (mysql) marked(ctx context.Context, s *session, t *table) bool {
-	var n int
-	return s.one(ctx, "SELECT count(*) FROM "+marks+" WHERE table_name = ?", []any{t.name}, &n) == nil && n == 1
-}
-
 // untrackable: what a foreign key's action does to rows, triggers do not see; and
 // keys whose comparison with a bound is not their order cannot be searched.
 func (mysql) untrackable(ctx context.Context, s *session, t *table) (string, error) {
@@ -51,13 +46,13 @@ func (mysql) untrackable(ctx context.Context, s *session, t *table) (string, err
 	return "", err
 }
 
-func mysqlTriggers(t *table) []string {
+func rowTriggers(t *table) []string {
 	log := logName(t.name)
 	return []string{log + "_i", log + "_u", log + "_d"}
 }
 
 func (mysql) intact(ctx context.Context, s *session, t *table) (bool, error) {
-	names := mysqlTriggers(t)
+	names := rowTriggers(t)
 	var triggers, tables int
 	err := s.one(ctx, `SELECT (SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = DATABASE() AND event_object_table = ? AND trigger_name IN (?, ?, ?)),
 		(SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?)`,
@@ -75,7 +70,7 @@ func (e mysql) install(ctx context.Context, s *session, t *table, born string) e
 	if err := e.uninstall(ctx, s, t); err != nil {
 		return err
 	}
-	names, name, on := mysqlTriggers(t), backticked(logName(t.name)), backticked(t.name)
+	names, name, on := rowTriggers(t), backticked(logName(t.name)), backticked(t.name)
 	keys := t.keyList(func(i int, _ column) string { return logKey(i) })
 	row := func(of string) string {
 		return "(" + t.keyList(func(_ int, c column) string { return of + "." + backticked(c.name) }) + ")"
@@ -96,16 +91,10 @@ func (e mysql) install(ctx context.Context, s *session, t *table, born string) e
 }
 
 func (e mysql) uninstall(ctx context.Context, s *session, t *table) error {
-	there, err := e.hasMarks(ctx, s)
-	if err != nil {
+	if err := unmark(ctx, s, e, t); err != nil {
 		return err
 	}
-	if there {
-		if err := s.exec(ctx, "DELETE FROM "+marks+" WHERE table_name = ?", t.name); err != nil {
-			return err
-		}
-	}
-	for _, trigger := range mysqlTriggers(t) {
+	for _, trigger := range rowTriggers(t) {
 		if err := s.exec(ctx, "DROP TRIGGER IF EXISTS "+backticked(trigger)); err != nil {
 			return err
 		}

@@ -26,11 +26,6 @@ func (postgres) makeMarks(ctx context.Context, s *session) error {
 	return s.exec(ctx, "CREATE TABLE IF NOT EXISTS "+marks+" ("+marksSchema+")")
 }
 
-func (postgres) marked(ctx context.Context, s *session, t *table) bool {
-	var n int
-	return s.one(ctx, "SELECT count(*) FROM "+marks+" WHERE table_name = $1", []any{t.name}, &n) == nil && n == 1
-}
-
 // untrackable: row triggers see every change that commands can make, cascades
 // and the apply process of a logical replica included.
 func (postgres) untrackable(context.Context, *session, *table) (string, error) { return "", nil }
@@ -89,7 +84,7 @@ func (e postgres) install(ctx context.Context, s *session, t *table, born string
 			return err
 		}
 	}
-	if err := s.exec(ctx, "DELETE FROM "+marks+" WHERE table_name = $1", t.name); err != nil {
+	if err := unmark(ctx, s, e, t); err != nil {
 		return err
 	}
 	if err := s.exec(ctx, "INSERT INTO "+marks+" VALUES ($1, $2, '')", t.name, born); err != nil {
@@ -117,14 +112,8 @@ func (e postgres) uninstall(ctx context.Context, s *session, t *table) error {
 			return err
 		}
 	}
-	there, err := e.hasMarks(ctx, s)
-	if err != nil {
+	if err := unmark(ctx, s, e, t); err != nil {
 		return err
-	}
-	if there {
-		if err := s.exec(ctx, "DELETE FROM "+marks+" WHERE table_name = $1", t.name); err != nil {
-			return err
-		}
 	}
 	return s.commit(ctx, "COMMIT")
 }

@@ -37,17 +37,12 @@ func (sqlite) makeMarks(ctx context.Context, s *session) error {
 	return s.exec(ctx, "CREATE TABLE IF NOT EXISTS "+marks+" ("+marksSchema+")")
 }
 
-func (sqlite) marked(ctx context.Context, s *session, t *table) bool {
-	var n int
-	return s.one(ctx, "SELECT count(*) FROM "+marks+" WHERE table_name = ?", []any{t.name}, &n) == nil && n == 1
-}
-
 // untrackable: triggers see all but one thing, a row that REPLACE removes for the
 // sake of a unique index; then the number of rows is wrong.
 func (sqlite) untrackable(context.Context, *session, *table) (string, error) { return "", nil }
 
 func (sqlite) intact(ctx context.Context, s *session, t *table) (bool, error) {
-	names := mysqlTriggers(t)
+	names := rowTriggers(t)
 	var triggers, tables int
 	err := s.one(ctx, `SELECT (SELECT count(*) FROM main.sqlite_master WHERE type = 'trigger' AND tbl_name = ? AND name IN (?, ?, ?)),
 		(SELECT count(*) FROM main.sqlite_master WHERE type = 'table' AND name = ?)`,
@@ -60,7 +55,7 @@ func (sqlite) shape(_ context.Context, _ *session, t *table) (string, error) {
 }
 
 func (e sqlite) install(ctx context.Context, s *session, t *table, born string) error {
-	names, name, on := mysqlTriggers(t), quoted(logName(t.name)), quoted(t.name)
+	names, name, on := rowTriggers(t), quoted(logName(t.name)), quoted(t.name)
 	keys := t.keyList(func(i int, _ column) string { return logKey(i) })
 	row := func(of string) string {
 		return "(" + t.keyList(func(_ int, c column) string { return of + "." + quoted(c.name) }) + ")"
@@ -89,7 +84,7 @@ func (e sqlite) install(ctx context.Context, s *session, t *table, born string) 
 
 func (sqlite) drop(t *table) []string {
 	var out []string
-	for _, trigger := range mysqlTriggers(t) {
+	for _, trigger := range rowTriggers(t) {
 		out = append(out, "DROP TRIGGER IF EXISTS "+quoted(trigger))
 	}
 	return append(out, "DROP TABLE IF EXISTS "+quoted(logName(t.name)))
@@ -104,14 +99,8 @@ func (e sqlite) uninstall(ctx context.Context, s *session, t *table) error {
 			return err
 		}
 	}
-	there, err := e.hasMarks(ctx, s)
-	if err != nil {
+	if err := unmark(ctx, s, e, t); err != nil {
 		return err
-	}
-	if there {
-		if err := s.exec(ctx, "DELETE FROM "+marks+" WHERE table_name = ?", t.name); err != nil {
-			return err
-		}
 	}
 	return s.commit(ctx, "COMMIT")
 }
