@@ -243,7 +243,8 @@ func explain(ctx context.Context, op, key string, err error) error {
 		return fmt.Errorf("s3store: %s %s: %w: %w", op, key, fs.ErrPermission, err)
 	case "NoSuchKey", "NotFound":
 		return fmt.Errorf("s3store: %s %s: %w", op, key, fs.ErrNotExist)
-	case "NoSuchObjectLockConfiguration", "InvalidBucketObjectLockConfiguration", "NotImplemented", "MethodNotAllowed":
+	// InvalidRequest is what a bucket without object lock says when asked about one.
+	case "NoSuchObjectLockConfiguration", "InvalidBucketObjectLockConfiguration", "InvalidRequest", "NotImplemented", "MethodNotAllowed":
 		return fmt.Errorf("s3store: %s %s: %w: %w", op, key, errors.ErrUnsupported, err)
 	}
 	return fmt.Errorf("s3store: %s %s: %w", op, key, err)
