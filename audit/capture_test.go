@@ -447,7 +447,7 @@ func TestForget(t *testing.T) {
 		require.Zero(t, proved(secret("ann"), secret("ann@x")), "a guess about an erased person can be checked")
 		require.Equal(t, 1, proved(secret("bob")), "only p2's visit is left")
 		e := b.events(t, audit.Query{Limit: 1})[0]
-		require.Equal(t, "subject.erased person:p1 [secrets=3]", fmt.Sprint(e.Action, " ", e.Subject, " ", e.Attrs))
+		require.Equal(t, "subject.erased person:p1 [destroyed=3]", fmt.Sprint(e.Action, " ", e.Subject, " ", e.Attrs))
 	})
 }
 

@@ -105,7 +105,8 @@
 //   - Commitments hide values as long as nobody has their secrets, which lie in the
 //     same database until Forget: whoever reads the database can check guesses. That
 //     a field changed, and whether it was NULL, is in the log for ever. Old copies of
-//     the database keep the secrets they hold.
+//     the database keep the secrets they hold. A secret that vanishes without an erasure is
+//     a break; one that is replaced by other bytes is not seen: with it nothing is proved.
 //
 //   - Row ids, field names, purposes and attributes stay in the log for ever.
 //     Never put personal values there.

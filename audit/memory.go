@@ -311,12 +311,12 @@ func (m *Memory) Keep(ctx context.Context, secrets []Secret) error {
 }
 
 // Secrets implements SecretStore.
-func (m *Memory) Secrets(ctx context.Context, log string, event []byte) ([]Secret, error) {
+func (m *Memory) Secrets(ctx context.Context, log string, events ...[]byte) ([]Secret, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var list []Secret
 	for _, s := range m.secrets {
-		if s.Log == log && bytes.Equal(s.Event, event) {
+		if s.Log == log && slices.ContainsFunc(events, func(e []byte) bool { return bytes.Equal(e, s.Event) }) {
 			list = append(list, s)
 		}
 	}
@@ -324,13 +324,35 @@ func (m *Memory) Secrets(ctx context.Context, log string, event []byte) ([]Secre
 }
 
 // Destroy implements SecretStore.
-func (m *Memory) Destroy(ctx context.Context, log, subject string) (int64, error) {
+func (m *Memory) Destroy(ctx context.Context, log, subject string) (n int64, err error) {
 	if err := refuseTx(ctx); err != nil {
 		return 0, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	before := len(m.secrets)
-	m.secrets = slices.DeleteFunc(m.secrets, func(s Secret) bool { return s.Log == log && s.Subject == subject })
-	return int64(before - len(m.secrets)), nil
+	for i := range m.secrets {
+		if s := &m.secrets[i]; s.Log == log && s.Subject == subject && s.Key != nil {
+			s.Key = nil
+			n++
+		}
+	}
+	return n, nil
+}
+
+// Destroyed implements SecretStore.
+func (m *Memory) Destroyed(ctx context.Context, after Secret, limit int) ([]Secret, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []Secret
+	for _, s := range m.secrets {
+		if s.Key == nil && compareSecrets(s, after) > 0 {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, compareSecrets)
+	return list[:min(limit, len(list))], ctx.Err()
+}
+
+func compareSecrets(a, b Secret) int {
+	return cmp.Or(cmp.Compare(a.Log, b.Log), bytes.Compare(a.Event, b.Event), cmp.Compare(a.Row, b.Row))
 }

@@ -25,6 +25,8 @@ const (
 	PendingEdited Kind = "pending-edited" // a waiting event was edited, added or put back
 	BadEpoch      Kind = "bad-epoch"      // a declared restore that was not declared like that
 	RevisionGap   Kind = "revision-gap"   // changes of a row are missing or counted twice
+	SecretLost    Kind = "secret-lost"    // the secret of commitments is gone, and nobody was forgotten
+	ErasureUndone Kind = "erasure-undone" // secrets of a forgotten person are back
 )
 
 // A Place is where a break is.

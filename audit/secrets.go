@@ -7,6 +7,14 @@ import (
 	"log/slog"
 )
 
+// erasedAction is what Forget records. Its attribute destroyedKey counts the secrets;
+// older releases, which deleted them without a trace, called it destroyedBefore.
+const (
+	erasedAction    = "subject.erased"
+	destroyedKey    = "destroyed"
+	destroyedBefore = "secrets"
+)
+
 // A Secret keys the commitments to the values of one row in one event. Whoever
 // has it can check guesses, so it is destroyed when the person is forgotten.
 type Secret struct {
@@ -22,12 +30,17 @@ type SecretStore interface {
 	// Keep adds secrets, in the transaction that ctx carries.
 	Keep(ctx context.Context, secrets []Secret) error
 
-	// Secrets returns those that are left of an event.
-	Secrets(ctx context.Context, log string, event []byte) ([]Secret, error)
+	// Secrets returns those of some events. One that was destroyed has no Key.
+	Secrets(ctx context.Context, log string, events ...[]byte) ([]Secret, error)
 
-	// Destroy deletes the secrets of a subject, in the transaction that ctx
-	// carries, and returns how many there were.
+	// Destroy overwrites the secrets of a subject, in the transaction that ctx
+	// carries, and returns how many there were. What they belonged to stays, so that
+	// Verify can tell them from those that somebody took away.
 	Destroy(ctx context.Context, log, subject string) (int64, error)
+
+	// Destroyed lists what is left of destroyed secrets, ordered by log, event and
+	// row, beginning behind after.
+	Destroyed(ctx context.Context, after Secret, limit int) ([]Secret, error)
 }
 
 func keepsSecrets(s Store) bool {
@@ -60,7 +73,9 @@ func (l *Log) Secrets(ctx context.Context, e Event) (map[int][]byte, error) {
 	}
 	byRow := make(map[int][]byte, len(list))
 	for _, s := range list {
-		byRow[s.Row] = s.Key
+		if len(s.Key) > 0 {
+			byRow[s.Row] = s.Key
+		}
 	}
 	return byRow, nil
 }
@@ -90,5 +105,5 @@ func (l *Log) Forget(ctx context.Context, subject string, attrs ...slog.Attr) er
 	if err != nil {
 		return fmt.Errorf("audit: forget a subject: %w", err)
 	}
-	return l.Record(ctx, "subject.erased", append([]slog.Attr{slog.String("subject", subject), slog.Int64("secrets", n)}, attrs...)...)
+	return l.Record(ctx, erasedAction, append([]slog.Attr{slog.String("subject", subject), slog.Int64(destroyedKey, n)}, attrs...)...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -62,7 +63,11 @@ func (l *Log) verify(ctx context.Context, opts VerifyOptions) (*verifier, error)
 		return nil, err
 	}
 	// The order matters while others write: an event moves from pending to
-	// entries, so pending is read first, and its revision counter before that.
+	// entries, so pending is read first, and before that its revision counter and
+	// what is there only together with an event.
+	if err := v.readDestroyed(ctx); err != nil {
+		return nil, err
+	}
 	if err := v.readRevisions(ctx); err != nil {
 		return nil, err
 	}
@@ -97,10 +102,12 @@ type verifier struct {
 	since     map[string]Head
 	report    Report
 	counters  map[string]*revisions // by log
-	points    map[string][]point    // checkpoints of tenants' logs found in the top log
-	anchored  []Checkpoint          // checkpoints of the whole from outside
-	outrun    bool                  // entries were pruned while this ran
-	seen      func(*Stored)         // is told of every entry, if set
+	secrets   map[string]*secretCheck
+	waited    map[[idLength]byte]bool // events that were read while they waited: they may be sealed meanwhile
+	points    map[string][]point      // checkpoints of tenants' logs found in the top log
+	anchored  []Checkpoint            // checkpoints of the whole from outside
+	outrun    bool                    // entries were pruned while this ran
+	seen      func(*Stored)           // is told of every entry, if set
 }
 
 func newVerifier(keys Keys, opts VerifyOptions) (*verifier, error) {
@@ -112,7 +119,7 @@ func newVerifier(keys Keys, opts VerifyOptions) (*verifier, error) {
 		return nil, fmt.Errorf("%w: VerifyOptions.Quorum is %d of %d witnesses", ErrInvalid, opts.Quorum, len(opts.Witnesses))
 	}
 	v := &verifier{keys: keys, witnesses: opts.Witnesses, quorum: opts.Quorum, report: Report{OK: true},
-		counters: map[string]*revisions{}, points: map[string][]point{}}
+		counters: map[string]*revisions{}, secrets: map[string]*secretCheck{}, waited: map[[idLength]byte]bool{}, points: map[string][]point{}}
 	return v, v.begin(opts.Since)
 }
 
@@ -153,7 +160,9 @@ func (v *verifier) readPending(ctx context.Context, l *Log) error {
 				continue
 			}
 			seen[string(p.Event)] = true
+			v.waited[[idLength]byte(p.Event)] = true
 			v.revs(e.Actor.Tenant).observeEvent(&e, &v.report)
+			v.secretsOf(e.Actor.Tenant).observe(&e, -1)
 		}
 		if len(page) < verifyPage {
 			return nil
@@ -206,7 +215,8 @@ func (v *verifier) logs(ctx context.Context, anchored [][]byte) error {
 	next := make(chan int)
 	var wg sync.WaitGroup
 	for _, name := range names {
-		v.revs(name) // so that nobody writes the map while they run
+		v.revs(name) // so that nobody writes the maps while they run
+		v.secretsOf(name)
 	}
 	for range min(runtime.GOMAXPROCS(0), len(names)) {
 		wg.Go(func() {
@@ -225,6 +235,19 @@ func (v *verifier) logs(ctx context.Context, anchored [][]byte) error {
 			return errs[i]
 		}
 		v.merge(w)
+	}
+	for _, c := range v.secrets { // of logs of which there are only waiting events
+		if err := c.flush(ctx, 0); err != nil {
+			return err
+		}
+	}
+	for i, name := range names {
+		w := walkers[i]
+		v.secrets[name].finish(&v.report, w.base.Size == 0 && w.purged.through < 0 && w.rep.OK)
+		delete(v.secrets, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.secrets)) {
+		v.secrets[name].finish(&v.report, true)
 	}
 	return nil
 }

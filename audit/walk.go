@@ -14,14 +14,15 @@ import (
 // entry back until it has seen the next one, whose predecessor hash says what
 // the entry was when it was sealed.
 type walker struct {
-	v      *verifier
-	rep    *Report
-	revs   *revisions
-	log    string
-	head   Head
-	base   Head  // where the verification begins; its zero value is the beginning
-	size   int64 // entries the log must have
-	points []point
+	v       *verifier
+	rep     *Report
+	revs    *revisions
+	secrets *secretCheck
+	log     string
+	head    Head
+	base    Head  // where the verification begins; its zero value is the beginning
+	size    int64 // entries the log must have
+	points  []point
 
 	held       *row
 	spare      [2]row
@@ -72,7 +73,7 @@ type run struct {
 
 func (v *verifier) walk(head Head, log string) *walker {
 	head.Log = log
-	w := &walker{v: v, rep: &Report{OK: true}, revs: v.revs(log), log: log, head: head, base: v.since[log], points: v.points[log], purged: purge{through: -1}}
+	w := &walker{v: v, rep: &Report{OK: true}, revs: v.revs(log), secrets: v.secretsOf(log), log: log, head: head, base: v.since[log], points: v.points[log], purged: purge{through: -1}}
 	if log == topLog {
 		for _, c := range v.anchored {
 			epoch, _ := epochOf(v.keys.name(), c.Origin)
@@ -126,14 +127,24 @@ func (w *walker) run(ctx context.Context, pages pages) error {
 				return err
 			}
 			if !more {
-				w.finish()
-				return w.compareNodes(ctx)
+				return w.end(ctx)
 			}
 		}
+		if err := w.lookUpSecrets(ctx, secretPage); err != nil {
+			return err
+		}
 	}
+	if err := w.end(ctx); err != nil {
+		return err
+	}
+	return w.revs.err
+}
+
+// end closes the log and compares what else the store says about it.
+func (w *walker) end(ctx context.Context) error {
 	w.finish()
-	if w.revs.err != nil {
-		return w.revs.err
+	if err := w.lookUpSecrets(ctx, 0); err != nil {
+		return err
 	}
 	return w.compareNodes(ctx)
 }
@@ -300,7 +311,10 @@ func (w *walker) accept(r *row) {
 	} else if w.log == topLog {
 		w.checkpoint(r.seq, r.entry.body)
 	} else {
-		w.revs.observeEvent(&r.event, w.rep)
+		if len(w.v.waited) == 0 || !w.v.waited[[idLength]byte(indexOf(&r.event).Event)] {
+			w.revs.observeEvent(&r.event, w.rep)
+			w.secrets.observe(&r.event, r.seq)
+		}
 		w.observePurge(r)
 	}
 	w.append(r.leaf)

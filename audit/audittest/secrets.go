@@ -3,6 +3,7 @@ package audittest
 import (
 	"bytes"
 	"context"
+	"fmt"
 
 	"github.com/confide-go/confide/audit"
 )
@@ -16,7 +17,7 @@ func (s *suite) secretsKept() {
 	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 	one, two := event(1).Event, event(2).Event
 	s.check(store.Keep(s.ctx, []audit.Secret{
-		{Log: "t", Subject: "customer:1", Event: one, Row: 0, Key: key(0)}, {Log: "t", Subject: "customer:10", Event: one, Row: 1, Key: key(255)},
+		{Log: "t", Subject: "customer:1", Event: one, Row: 0, Key: key(1)}, {Log: "t", Subject: "customer:10", Event: one, Row: 1, Key: key(255)},
 		{Log: "t", Subject: "customer:1", Event: two, Row: audit.AllRows, Key: key(3)}, {Log: "T", Subject: "customer:1", Event: one, Row: 0, Key: key(4)},
 	}), "Keep")
 	got, err := store.Secrets(s.ctx, "t", one)
@@ -32,12 +33,17 @@ func (s *suite) secretsKept() {
 	for _, c := range []struct {
 		log   string
 		event []byte
-		want  int
-	}{{"t", one, 1}, {"t", two, 0}, {"T", one, 1}} {
-		if got, err := store.Secrets(s.ctx, c.log, c.event); err != nil || len(got) != c.want {
-			s.Errorf("after Destroy %d secrets are left of an event in log %s; %d belong to others", len(got), c.log, c.want)
+		want  string
+	}{{"t", one, "[0- 1+]"}, {"t", two, "[-1-]"}, {"T", one, "[0+]"}} {
+		got, err := store.Secrets(s.ctx, c.log, c.event)
+		if err != nil || shown(got) != c.want {
+			s.Errorf("after Destroy an event of log %s has the secrets %s, %v; it must have %s", c.log, shown(got), err, c.want)
 		}
 	}
+	if got, err := store.Secrets(s.ctx, "t", one, two); err != nil || len(got) != 3 {
+		s.Errorf("two events with 3 secrets gave %s, %v", shown(got), err)
+	}
+	s.destroyed(store)
 	if n, err := store.Destroy(s.ctx, "t", "customer:1"); err != nil || n != 0 {
 		s.Errorf("Destroy of a forgotten subject gave %d, %v", n, err)
 	}
@@ -46,4 +52,34 @@ func (s *suite) secretsKept() {
 	if _, err := store.Secrets(ctx, "t", one); err == nil {
 		s.Error("Secrets with a cancelled context returned no error")
 	}
+}
+
+// destroyed checks the list of what was destroyed, page by page.
+func (s *suite) destroyed(store audit.SecretStore) {
+	var rows []int
+	for after := (audit.Secret{}); ; {
+		page, err := store.Destroyed(s.ctx, after, 1)
+		s.check(err, "Destroyed")
+		if len(page) == 0 {
+			break
+		}
+		after = page[0]
+		rows = append(rows, after.Row)
+		if len(rows) > 2 || len(page) > 1 || after.Key != nil || after.Log != "t" || after.Subject != "customer:1" {
+			s.Errorf("Destroyed gave %+v", page)
+			return
+		}
+	}
+	if len(rows) != 2 || rows[0] != 0 || rows[1] != audit.AllRows {
+		s.Errorf("Destroyed listed the rows %v; two secrets, of rows 0 and -1, were destroyed", rows)
+	}
+}
+
+// shown says which rows have a secret and which had one.
+func shown(secrets []audit.Secret) string {
+	list := make([]string, len(secrets))
+	for i, k := range secrets {
+		list[i] = fmt.Sprint(k.Row, map[bool]string{true: "-", false: "+"}[len(k.Key) == 0])
+	}
+	return fmt.Sprint(list)
 }

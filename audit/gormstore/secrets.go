@@ -1,6 +1,7 @@
 package gormstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -27,22 +28,52 @@ func (s *Store) Keep(ctx context.Context, secrets []audit.Secret) error {
 	})
 }
 
+const secretColumns = "SELECT log_id, event, row_no, subject, secret FROM confide_audit_secrets"
+
+func scanSecret(rows *sql.Rows) (k audit.Secret, err error) {
+	if err = rows.Scan(&k.Log, &k.Event, &k.Row, &k.Subject, &k.Key); bytes.Equal(k.Key, noSecret) {
+		k.Key = nil
+	}
+	return k, err
+}
+
+// noSecret is what Destroy leaves of a secret.
+var noSecret = make([]byte, 32)
+
 // Secrets implements audit.SecretStore.
-func (s *Store) Secrets(ctx context.Context, log string, event []byte) ([]audit.Secret, error) {
+func (s *Store) Secrets(ctx context.Context, log string, events ...[]byte) (secrets []audit.Secret, err error) {
 	from := execer(s.pool)
 	if tx, ok := audit.Tx(ctx); ok {
 		from = tx
 	}
-	rows, err := from.QueryContext(ctx, s.bind("SELECT log_id, event, row_no, subject, secret FROM confide_audit_secrets WHERE log_id = ? AND event = ? ORDER BY row_no"), log, event)
-	return scan(rows, err, func(rows *sql.Rows) (k audit.Secret, err error) {
-		return k, rows.Scan(&k.Log, &k.Event, &k.Row, &k.Subject, &k.Key)
+	err = chunks(events, small, func(part [][]byte) error {
+		args := []any{log}
+		for _, e := range part {
+			args = append(args, e)
+		}
+		rows, err := from.QueryContext(ctx, s.bind(secretColumns+" WHERE log_id = ? AND event IN "+places(1, len(part))+" ORDER BY event, row_no"), args...)
+		list, err := scan(rows, err, scanSecret)
+		secrets = append(secrets, list...)
+		return err
 	})
+	return secrets, err
+}
+
+// Destroyed implements audit.SecretStore.
+func (s *Store) Destroyed(ctx context.Context, after audit.Secret, limit int) ([]audit.Secret, error) {
+	event := after.Event
+	if event == nil {
+		event = []byte{}
+	}
+	rows, err := s.pool.QueryContext(ctx, s.bind(secretColumns+` WHERE secret = ? AND (log_id > ? OR (log_id = ? AND (event > ? OR (event = ? AND row_no > ?))))
+		ORDER BY log_id, event, row_no LIMIT ?`), noSecret, after.Log, after.Log, event, event, after.Row, limit)
+	return scan(rows, err, scanSecret)
 }
 
 // Destroy implements audit.SecretStore.
 func (s *Store) Destroy(ctx context.Context, log, subject string) (n int64, err error) {
 	err = s.joined(ctx, func(tx execer) error {
-		result, err := tx.ExecContext(ctx, s.bind("DELETE FROM confide_audit_secrets WHERE log_id = ? AND subject = ?"), log, subject)
+		result, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_secrets SET secret = ? WHERE log_id = ? AND subject = ? AND secret <> ?"), noSecret, log, subject, noSecret)
 		if err != nil {
 			return fmt.Errorf("gormstore: destroy secrets: %w", err)
 		}
