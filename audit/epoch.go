@@ -217,6 +217,11 @@ func (w *walker) takeEpoch(r *row) {
 		return
 	}
 	w.rep.Epochs = append(w.rep.Epochs, e)
+	for log, points := range w.v.points {
+		if c := w.v.secretsOf(log); c != nil {
+			c.restored = points[len(points)-1].size
+		}
+	}
 }
 
 // excused tells whether a declared restore explains that the log has not this checkpoint.

@@ -331,8 +331,12 @@ func (m *Memory) Destroy(ctx context.Context, log, subject string) (n int64, err
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range m.secrets {
-		if s := &m.secrets[i]; s.Log == log && s.Subject == subject && s.Key != nil {
-			s.Key = nil
+		s := &m.secrets[i]
+		if s.Log != log || s.Subject != subject {
+			continue
+		}
+		s.Key = nil
+		if event := string(s.Event); m.events[event] || m.waits[event] {
 			n++
 		}
 	}

@@ -78,6 +78,7 @@ type Report struct {
 	AnchoredTo  int64   // size of the largest anchored checkpoint that fits
 	Epochs      []Epoch // declared restores, see DeclareRestore
 	Abandoned   int     // checkpoints from outside that a declared restore gave up
+	Unprovable  int64   // rows whose values cannot be proved since a declared restore: their secrets were not restored
 	Unwitnessed int     // anchored checkpoints that too few witnesses have signed
 	Since       int64   // size of the top log up to which an earlier verification was believed
 	Breaks      []Break
@@ -113,6 +114,9 @@ func (r Report) String() string {
 	}
 	if r.Pruned > 0 {
 		fmt.Fprintf(&b, "; of %d the retention has left the hashes only", r.Pruned)
+	}
+	if r.Unprovable > 0 {
+		fmt.Fprintf(&b, "; a declared restore did not bring back the secrets of %d rows", r.Unprovable)
 	}
 	if r.Since > 0 {
 		fmt.Fprintf(&b, "; only what was sealed behind checkpoint %d was read", r.Since)

@@ -23,6 +23,7 @@ type secretCheck struct {
 	late     map[string]int64 // and when they were looked up
 	announce map[string]int64 // how many the erasures say that were read in between
 	before   int64            // counted by erasures of older releases, which left no places
+	restored int64            // so many entries are from before a declared restore
 }
 
 type secretPlace struct {
@@ -93,7 +94,7 @@ func (c *secretCheck) observe(e *Event, seq int64) {
 			switch {
 			case a.Value.Kind() != slog.KindInt64:
 			case a.Key == destroyedKey:
-				c.announce[e.Subject] += a.Value.Int64()
+				c.announce[e.Subject] = max(c.announce[e.Subject], a.Value.Int64())
 			case a.Key == destroyedBefore:
 				c.before += a.Value.Int64()
 			}
@@ -181,9 +182,14 @@ func (c *secretCheck) finish(report *Report, whole bool) {
 		return
 	}
 	var gone int64
-	for _, e := range c.gone {
+	c.gone = slices.DeleteFunc(c.gone, func(e committed) bool {
+		if e.seq >= 0 && e.seq < c.restored {
+			report.Unprovable += int64(len(e.rows))
+			return true
+		}
 		gone += int64(len(e.rows))
-	}
+		return false
+	})
 	if gone > c.before {
 		for _, e := range c.gone {
 			report.add(SecretLost, Place{Log: c.log, First: e.seq, Last: e.seq, What: e.what()}, "its values cannot be proved any more: %d secrets of this log are gone, and no erasure says so", gone-c.before)
@@ -195,7 +201,7 @@ func (c *secretCheck) finish(report *Report, whole bool) {
 		}
 	}
 	for _, subject := range slices.Sorted(maps.Keys(c.announce)) {
-		if n, said := c.late[subject]+gone, c.announce[subject]; whole && n < said {
+		if n, said := c.late[subject]+gone+report.Unprovable, c.announce[subject]; whole && n < said {
 			report.add(ErasureUndone, c.subject(subject), "its erasures destroyed %d secrets, only %d are: others were put back", said, n)
 		}
 	}

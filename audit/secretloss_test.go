@@ -92,6 +92,35 @@ func TestErasuresOfAnOlderRelease(t *testing.T) {
 	})
 }
 
+// A restored backup may hold secrets that are older or newer than its log, and is told
+// again who was forgotten.
+func TestSecretsOfARestoredDatabase(t *testing.T) {
+	testdb.Each(t, func(t *testing.T, db testdb.DB) {
+		t.Parallel()
+		b := visited(t, db)
+		b.seal(t)
+		b.save(t)
+		b.forget(t, "person:p2")
+		b.seal(t)
+		b.putBack(t, "1 = 1", ownTables...) // without the secrets, which are the newest there are
+		b.exec(t, "DELETE FROM "+secretsOf+"'person:p3'")
+		b.log = b.restart(t)
+		_, err := b.log.DeclareRestore(b.ctx, "disk failed")
+		require.NoError(t, err)
+		r := b.verify(t)
+		require.Equal(t, []string{"secret-lost main subject person:p2"}, found(r, nil), "%s", r)
+		b.forget(t, "person:p2")
+		b.forget(t, "person:p1")
+		b.seal(t)
+		r = b.verify(t)
+		require.True(t, r.OK, "%s", r)
+		require.Contains(t, r.String(), "a declared restore did not bring back the secrets of 1 rows")
+		require.NoError(t, b.WithContext(b.ctx).Create(&visit{"p4", 1, "new"}).Error)
+		b.exec(t, "DELETE FROM "+secretsOf+"'person:p4'")
+		require.False(t, b.verify(t).OK, "what came after the restore is not excused")
+	})
+}
+
 // An interrupting store lets something happen between two reads of a verification.
 type interrupting struct {
 	audit.Store

@@ -7,7 +7,8 @@ import (
 	"log/slog"
 )
 
-// erasedAction is what Forget records. Its attribute destroyedKey counts the secrets;
+// erasedAction is what Forget records. Its attribute destroyedKey counts the secrets, all
+// that the person had, since a restored backup is told again who was forgotten;
 // older releases, which deleted them without a trace, called it destroyedBefore.
 const (
 	erasedAction    = "subject.erased"
@@ -34,8 +35,9 @@ type SecretStore interface {
 	Secrets(ctx context.Context, log string, events ...[]byte) ([]Secret, error)
 
 	// Destroy overwrites the secrets of a subject, in the transaction that ctx
-	// carries, and returns how many there were. What they belonged to stays, so that
-	// Verify can tell them from those that somebody took away.
+	// carries, and returns how many are destroyed now, counting those of events that
+	// wait or are in the log, and those that were destroyed before. What they belonged
+	// to stays, so that Verify can tell them from those that somebody took away.
 	Destroy(ctx context.Context, log, subject string) (int64, error)
 
 	// Destroyed lists what is left of destroyed secrets, ordered by log, event and

@@ -16,6 +16,7 @@ func (s *suite) secretsKept() {
 	}
 	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
 	one, two := event(1).Event, event(2).Event
+	s.check(s.store.Enqueue(s.ctx, []audit.Pending{event(1), event(2)}), "Enqueue")
 	s.check(store.Keep(s.ctx, []audit.Secret{
 		{Log: "t", Subject: "customer:1", Event: one, Row: 0, Key: key(1)}, {Log: "t", Subject: "customer:10", Event: one, Row: 1, Key: key(255)},
 		{Log: "t", Subject: "customer:1", Event: two, Row: audit.AllRows, Key: key(3)}, {Log: "T", Subject: "customer:1", Event: one, Row: 0, Key: key(4)},
@@ -44,8 +45,12 @@ func (s *suite) secretsKept() {
 		s.Errorf("two events with 3 secrets gave %s, %v", shown(got), err)
 	}
 	s.destroyed(store)
-	if n, err := store.Destroy(s.ctx, "t", "customer:1"); err != nil || n != 0 {
-		s.Errorf("Destroy of a forgotten subject gave %d, %v", n, err)
+	s.check(store.Keep(s.ctx, []audit.Secret{{Log: "t", Subject: "customer:1", Event: event(3).Event, Key: key(5)}}), "Keep")
+	if n, err := store.Destroy(s.ctx, "t", "customer:1"); err != nil || n != 2 {
+		s.Errorf("Destroy of a forgotten subject gave %d, %v; it has 2 secrets of events that are here", n, err)
+	}
+	if n, err := store.Destroy(s.ctx, "t", "nobody"); err != nil || n != 0 {
+		s.Errorf("Destroy of somebody without secrets gave %d, %v", n, err)
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	cancel()

@@ -73,11 +73,16 @@ func (s *Store) Destroyed(ctx context.Context, after audit.Secret, limit int) ([
 // Destroy implements audit.SecretStore.
 func (s *Store) Destroy(ctx context.Context, log, subject string) (n int64, err error) {
 	err = s.joined(ctx, func(tx execer) error {
-		result, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_secrets SET secret = ? WHERE log_id = ? AND subject = ? AND secret <> ?"), noSecret, log, subject, noSecret)
+		_, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_secrets SET secret = ? WHERE log_id = ? AND subject = ?"), noSecret, log, subject)
 		if err != nil {
 			return fmt.Errorf("gormstore: destroy secrets: %w", err)
 		}
-		n, err = result.RowsAffected()
+		rows, err := tx.QueryContext(ctx, s.bind(`SELECT COUNT(*) FROM confide_audit_secrets s WHERE s.log_id = ? AND s.subject = ?
+			AND (EXISTS (SELECT 1 FROM confide_audit_entries e WHERE e.event = s.event) OR EXISTS (SELECT 1 FROM confide_audit_pending p WHERE p.event = s.event))`), log, subject)
+		counts, err := scan(rows, err, func(rows *sql.Rows) (n int64, err error) { return n, rows.Scan(&n) })
+		if err == nil {
+			n = counts[0]
+		}
 		return err
 	})
 	return n, err
