@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,16 +74,21 @@ func (l *Log) Coverage(ctx context.Context, db *gorm.DB, models ...any) (Coverag
 }
 
 func (l *Log) countEvents(ctx context.Context, c *Coverage) error {
-	for _, q := range []struct {
-		query Query
-		n     *int
-	}{{Query{Action: "audit.raw"}, &c.Raw}, {Query{Action: "audit.outofband", Tenant: MainTenant}, &c.Outside}} {
-		for _, err := range l.Events(ctx, q.query) {
+	count := func(q Query, n *int) error {
+		for _, err := range l.Events(ctx, q) {
 			if err != nil {
 				return err
 			}
-			*q.n++
+			*n++
 		}
+		return nil
+	}
+	err := errors.Join(count(Query{Action: "audit.raw"}, &c.Raw), count(Query{Action: outsideAction}, &c.Outside))
+	if tenant, terr := tenantOf(l.cfg.Actor(ctx)); terr == nil && tenant != MainTenant {
+		err = errors.Join(err, count(Query{Action: outsideAction, Tenant: MainTenant}, &c.Outside))
+	}
+	if err != nil {
+		return err
 	}
 	if store, ok := l.cfg.Store.(OutsideStore); ok {
 		waiting, err := store.Outside(ctx, outsidePage)

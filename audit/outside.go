@@ -27,10 +27,14 @@ type OutsideStore interface {
 	Settle(ctx context.Context, seen []Outside, events []Pending) error
 }
 
-const outsidePage = 500
+const (
+	outsideAction = "audit.outofband"
+	outsidePage   = 500
+)
 
-// CollectOutside turns what the triggers wrote down into events audit.outofband,
-// in the log of MainTenant, and returns how many. Run does it before it seals, if
+// CollectOutside turns what the triggers wrote down into events audit.outofband and
+// returns how many. They go to the log of the tenant in ctx, or to that of MainTenant:
+// triggers know neither tenant nor actor. Run does it before it seals, if
 // Config.Triggers is set.
 func (l *Log) CollectOutside(ctx context.Context) (int, error) {
 	store, ok := l.cfg.Store.(OutsideStore)
@@ -44,7 +48,7 @@ func (l *Log) CollectOutside(ctx context.Context) (int, error) {
 		}
 		events := make([]Pending, len(seen))
 		for i, o := range seen {
-			if events[i], err = l.encode(outsideEvent(o)); err != nil {
+			if events[i], err = l.encode(outsideEvent(o, l.cfg.Actor(ctx).Tenant)); err != nil {
 				return total, err
 			}
 		}
@@ -72,8 +76,8 @@ func wrapOutside(err error) error {
 	return nil
 }
 
-func outsideEvent(o Outside) *Event {
-	e := &Event{Action: "audit.outofband", Result: "ok", Attrs: []slog.Attr{slog.String("verb", o.Verb), slog.String("at", o.At.UTC().Format(time.RFC3339Nano))}}
+func outsideEvent(o Outside, tenant string) *Event {
+	e := &Event{Action: outsideAction, Result: "ok", Actor: Actor{Tenant: tenant}, Attrs: []slog.Attr{slog.String("verb", o.Verb), slog.String("at", o.At.UTC().Format(time.RFC3339Nano))}}
 	if checkName("", o.Table) == nil {
 		e.Resource = o.Table
 	} else {

@@ -15,7 +15,9 @@
 // panic, "http.failed", through RecordApart: they outlive whatever the handler rolled
 // back. The event holds the method, the status and the pattern that http.ServeMux
 // matched, never the path, the query or a header: those hold what people typed. A
-// handler that records a denial itself, with more to say, calls Recorded.
+// handler that records a denial itself, with more to say, calls Recorded. Sign-in, which
+// stands inside this middleware, calls Acting(ctx) once the context says who acts: then the event is
+// that person's, in the log of their tenant.
 //
 // # What is not protected
 //

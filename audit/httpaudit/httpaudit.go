@@ -45,23 +45,37 @@ func New(cfg Config) (*Edge, error) {
 	return &Edge{cfg}, nil
 }
 
-// recordedKey leads to a flag that Recorded sets.
-type recordedKey struct{}
+// toldKey leads to what the handler tells the middleware.
+type toldKey struct{}
+
+type told struct {
+	recorded atomic.Bool
+	acting   atomic.Pointer[context.Context]
+}
 
 // Recorded tells the middleware that the handler has recorded the refusal or
 // failure of this request itself.
 func Recorded(ctx context.Context) {
-	if flag, ok := ctx.Value(recordedKey{}).(*atomic.Bool); ok {
-		flag.Store(true)
+	if told, ok := ctx.Value(toldKey{}).(*told); ok {
+		told.recorded.Store(true)
+	}
+}
+
+// Acting tells the middleware in which context the request is handled, once that knows
+// who acts. Without it, whoever stands inside the middleware (as sign-in does) cannot be
+// seen from there, and a refusal is recorded as nobody's, in the log of audit.MainTenant.
+func Acting(ctx context.Context) {
+	if told, ok := ctx.Value(toldKey{}).(*told); ok {
+		told.acting.Store(&ctx)
 	}
 }
 
 // Handler wraps a handler.
 func (e *Edge) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var recorded atomic.Bool
+		var told told
 		ctx := audit.WithSource(r.Context(), e.source(r))
-		ctx = context.WithValue(ctx, recordedKey{}, &recorded)
+		ctx = context.WithValue(ctx, toldKey{}, &told)
 		inner := r.WithContext(ctx)
 		rw := &responseWriter{ResponseWriter: w}
 		defer func() {
@@ -70,7 +84,10 @@ func (e *Edge) Handler(next http.Handler) http.Handler {
 			if failure != nil {
 				status = http.StatusInternalServerError
 			}
-			if !recorded.Load() {
+			if acting := told.acting.Load(); acting != nil {
+				ctx = *acting
+			}
+			if !told.recorded.Load() {
 				e.record(ctx, inner, status, failure != nil)
 			}
 			if failure != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/confide-go/confide/audit"
 	"github.com/confide-go/confide/audit/httpaudit"
@@ -165,4 +166,47 @@ func (printer) RecordApart(ctx context.Context, action string, attrs ...slog.Att
 	s := audit.SourceOf(ctx)
 	fmt.Printf("%s from %s by %s: %v\n", action, s.IP, s.Channel, attrs)
 	return nil
+}
+
+// A refusal behind sign-in belongs to the one who was refused.
+func TestActing(t *testing.T) {
+	skey, vkey, err := audit.GenerateKey("crm.example/audit")
+	require.NoError(t, err)
+	signer, err := note.NewSigner(skey)
+	require.NoError(t, err)
+	verifier, err := note.NewVerifier(vkey)
+	require.NoError(t, err)
+	type user struct{}
+	log, err := audit.Open(t.Context(), audit.Config{Store: audit.NewMemory(), Signer: signer, Verifier: verifier, Anchor: audit.Unanchored,
+		Logger: slog.New(slog.DiscardHandler), Actor: func(ctx context.Context) audit.Actor { a, _ := ctx.Value(user{}).(audit.Actor); return a }})
+	require.NoError(t, err)
+	serve := func(known bool, panics bool) {
+		h := newEdge(t, log).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := context.WithValue(r.Context(), user{}, audit.Actor{ID: "u3", Tenant: "acme"})
+			if known {
+				httpaudit.Acting(ctx)
+			}
+			if panics {
+				panic("broken on purpose")
+			}
+			w.WriteHeader(http.StatusForbidden)
+		}))
+		defer func() { _ = recover() }()
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/x", nil))
+	}
+	serve(false, false)
+	serve(true, false)
+	serve(true, true)
+	httpaudit.Acting(t.Context()) // outside of any request: nothing
+	require.NoError(t, log.Flush(t.Context()))
+	_, err = log.Seal(t.Context())
+	require.NoError(t, err)
+	var got []string
+	for _, tenant := range []string{audit.MainTenant, "acme"} {
+		for e, err := range log.Events(t.Context(), audit.Query{Tenant: tenant, OldestFirst: true}) {
+			require.NoError(t, err)
+			got = append(got, fmt.Sprintf("%s %q %s %t", e.Actor.Tenant, e.Actor.ID, e.Action, e.Actor.RequestID != ""))
+		}
+	}
+	require.Equal(t, []string{`main "" http.denied true`, `acme "u3" http.denied true`, `acme "u3" http.failed true`}, got)
 }
