@@ -71,7 +71,7 @@ type Config struct {
 	CloseWait time.Duration
 
 	// Ignore names tables the GORM plugin does not record, such as sessions.
-	// Tables whose name begins with confide_ are always ignored.
+	// Those of this library are never recorded.
 	Ignore []string
 
 	// Diff makes events say what changed, and not only where. nil: they do not.

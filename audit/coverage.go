@@ -106,7 +106,7 @@ func (l *Log) unknownTables(ctx context.Context, db *gorm.DB, seen map[string]bo
 		return fmt.Errorf("audit: coverage: list the tables: %w", err)
 	}
 	for _, table := range tables {
-		if seen[table] || strings.HasPrefix(table, ownTables) || strings.HasPrefix(table, "sqlite_") {
+		if seen[table] || own(table) || strings.HasPrefix(table, "sqlite_") {
 			continue
 		}
 		columns, err := db.WithContext(ctx).Migrator().ColumnTypes(table)

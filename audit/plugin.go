@@ -8,14 +8,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 )
-
-// ownTables is the prefix of the tables of this library, which are never recorded.
-const ownTables = "confide_"
 
 var _ gorm.Plugin = (*Log)(nil)
 
@@ -58,7 +54,7 @@ func (l *Log) Initialize(db *gorm.DB) error {
 // ignores tells whether changes of a table are not recorded.
 func (l *Log) ignores(table string) bool {
 	table = bare(table)
-	return strings.HasPrefix(table, ownTables) || slices.Contains(l.cfg.Ignore, table)
+	return own(table) || slices.Contains(l.cfg.Ignore, table)
 }
 
 // watch refuses a write that is not in a transaction (were the process killed

@@ -121,7 +121,8 @@ func TestPlugin(t *testing.T) {
 		{"an alias does not hide a table", func(tx *gorm.DB) error {
 			return tx.Table("customers AS sessions").Where("sessions.id = ?", "none").Update("owner", "secret").Error
 		}, nil},
-		{"own table", func(tx *gorm.DB) error { return tx.Create(&confideThing{ID: "1"}).Error }, nil},
+		{"a table whose name begins like the library's", func(tx *gorm.DB) error { return tx.Create(&confideThing{ID: "1"}).Error }, []string{"confide_thing.create [1@1] (id)"}},
+		{"a table of the library", func(tx *gorm.DB) error { return tx.Table("confide_tokens").Create(&confideThing{ID: "1"}).Error }, nil},
 		{"ignored table", func(tx *gorm.DB) error { return tx.Create(&session{ID: "1"}).Error }, nil},
 		{"dry run", func(tx *gorm.DB) error {
 			return tx.Session(&gorm.Session{DryRun: true}).Create(&customer{ID: "x"}).Error
@@ -136,6 +137,7 @@ func TestPlugin(t *testing.T) {
 	build := func(t *testing.T, db testdb.DB) *bench {
 		b := setUp(t, db, func(cfg *audit.Config) { cfg.Ignore = []string{"sessions"} })
 		require.NoError(t, b.AutoMigrate(&invoice{}, &orderLine{}, &confideThing{}, &session{}))
+		require.NoError(t, b.Table("confide_tokens").AutoMigrate(&confideThing{}))
 		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "old"}).Error)
 		require.NoError(t, b.WithContext(b.ctx).Create(&customer{ID: "older"}).Error)
 		return b
