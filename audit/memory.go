@@ -218,12 +218,7 @@ func (m *Memory) Commit(ctx context.Context, b Batch) error {
 	for _, e := range b.Entries {
 		m.insert(e)
 	}
-	for _, n := range b.Nodes {
-		if m.nodes[n.Log] == nil {
-			m.nodes[n.Log] = map[[2]int64][]byte{}
-		}
-		m.nodes[n.Log][[2]int64{int64(n.Level), n.Index}] = n.Hash
-	}
+	m.addNodes(b.Nodes)
 	m.pending = slices.DeleteFunc(m.pending, func(p Pending) bool {
 		sealed := slices.Contains(b.Sealed, p.ID)
 		if sealed {
@@ -265,6 +260,25 @@ func (m *Memory) insert(e Stored) {
 	e.Data, e.Hash = bytes.Clone(e.Data), bytes.Clone(e.Hash)
 	m.entries[e.Log] = slices.Insert(m.entries[e.Log], at, e)
 	m.events[string(e.Index.Event)] = true
+}
+
+// AddNodes implements NodeStore.
+func (m *Memory) AddNodes(ctx context.Context, nodes []Node) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addNodes(slices.DeleteFunc(slices.Clone(nodes), func(n Node) bool {
+		return m.nodes[n.Log][[2]int64{int64(n.Level), n.Index}] != nil
+	}))
+	return ctx.Err()
+}
+
+func (m *Memory) addNodes(nodes []Node) {
+	for _, n := range nodes {
+		if m.nodes[n.Log] == nil {
+			m.nodes[n.Log] = map[[2]int64][]byte{}
+		}
+		m.nodes[n.Log][[2]int64{int64(n.Level), n.Index}] = n.Hash
+	}
 }
 
 // Nodes implements NodeStore.

@@ -22,6 +22,9 @@ type NodeStore interface {
 	// Nodes returns the nodes of one level from first to last, both inclusive, in
 	// order. It leaves out what it does not have. Level 0 is read from the entries.
 	Nodes(ctx context.Context, log string, level int, first, last int64) ([]Node, error)
+
+	// AddNodes adds those that are not there. It may do so in several transactions.
+	AddNodes(ctx context.Context, nodes []Node) error
 }
 
 // nodeReader reads the hashes of a log of a given size from what the store

@@ -159,7 +159,10 @@ func (s *suite) nodes() {
 			audit.Node{Log: "t", Level: 2, Index: i, Hash: bytes.Repeat([]byte{byte(20 + i)}, 32)},
 			audit.Node{Log: "T", Level: 1, Index: i, Hash: bytes.Repeat([]byte{byte(40 + i)}, 32)})
 	}
-	s.check(s.store.Commit(s.ctx, audit.Batch{Heads: []audit.Head{head("n", 0, 1)}, Nodes: put}), "Commit")
+	s.check(s.store.Commit(s.ctx, audit.Batch{Heads: []audit.Head{head("n", 0, 1)}, Nodes: put[2:]}), "Commit")
+	there := put[3]
+	there.Hash = make([]byte, 32) // AddNodes must leave the one that is there
+	s.check(store.AddNodes(s.ctx, append(put[:2:2], there)), "AddNodes")
 	for _, c := range []struct {
 		level       int
 		first, last int64

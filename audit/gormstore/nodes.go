@@ -10,18 +10,31 @@ import (
 
 var _ audit.NodeStore = (*Store)(nil)
 
-func (s *Store) insertNodes(ctx context.Context, tx *sql.Tx, nodes []audit.Node) error {
+// AddNodes implements audit.NodeStore.
+func (s *Store) AddNodes(ctx context.Context, nodes []audit.Node) error {
+	insert, onConflict := "INSERT", " ON CONFLICT DO NOTHING"
+	if s.engine == mysql {
+		insert, onConflict = "INSERT IGNORE", ""
+	}
 	return chunks(nodes, small, func(part []audit.Node) error {
-		args := make([]any, 0, 4*len(part))
-		for _, n := range part {
-			args = append(args, n.Log, n.Level, n.Index, n.Hash)
-		}
-		_, err := tx.ExecContext(ctx, s.bind("INSERT INTO confide_audit_nodes (log_id, level, idx, hash) VALUES "+places(len(part), 4)), args...)
-		if err != nil {
-			return fmt.Errorf("gormstore: insert nodes: %w", err)
-		}
-		return nil
+		return patiently(ctx, func() error { return s.writeNodes(ctx, s.pool, insert, onConflict, part) })
 	})
+}
+
+func (s *Store) insertNodes(ctx context.Context, tx *sql.Tx, nodes []audit.Node) error {
+	return chunks(nodes, small, func(part []audit.Node) error { return s.writeNodes(ctx, tx, "INSERT", "", part) })
+}
+
+func (s *Store) writeNodes(ctx context.Context, tx execer, insert, onConflict string, nodes []audit.Node) error {
+	args := make([]any, 0, 4*len(nodes))
+	for _, n := range nodes {
+		args = append(args, n.Log, n.Level, n.Index, n.Hash)
+	}
+	_, err := tx.ExecContext(ctx, s.bind(insert+" INTO confide_audit_nodes (log_id, level, idx, hash) VALUES "+places(len(nodes), 4)+onConflict), args...)
+	if err != nil {
+		return fmt.Errorf("gormstore: insert nodes: %w", err)
+	}
+	return nil
 }
 
 // Nodes implements audit.NodeStore.
