@@ -130,9 +130,8 @@ func (e *exporter) log(ctx context.Context, store Store, h Head, from int64) err
 				return err
 			}
 		}
-		if len(page) < sel.Limit {
+		if len(page) < sel.Limit || !sel.continueAfter(page[len(page)-1].Seq) {
 			return nil
 		}
-		sel.MinSeq = page[len(page)-1].Seq + 1
 	}
 }

@@ -89,7 +89,9 @@ func (l *Log) checkpointEntry(ctx context.Context, tenant string, size int64, ms
 			if len(page) < s.Limit || actor != "" { // the newest of a tenant is its head's, or it is not indexed
 				break
 			}
-			s.continueAfter(page[len(page)-1].Seq)
+			if !s.continueAfter(page[len(page)-1].Seq) {
+				break
+			}
 		}
 	}
 	return Stored{}, fmt.Errorf("%w: the top log does not have the checkpoint of log %q; run Verify", ErrTampered, tenant)

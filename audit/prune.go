@@ -134,10 +134,9 @@ func (p *purge) measure(ctx context.Context, store Store, before time.Time) erro
 			}
 			p.take(&ev)
 		}
-		if len(page) < verifyPage {
+		if len(page) < verifyPage || !s.continueAfter(page[len(page)-1].Seq) {
 			return nil
 		}
-		s.continueAfter(page[len(page)-1].Seq)
 	}
 }
 

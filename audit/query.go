@@ -73,18 +73,23 @@ func (l *Log) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
 			if len(entries) < s.Limit || q.Limit > 0 && left <= 0 {
 				return
 			}
-			s.continueAfter(entries[len(entries)-1].Seq)
+			if !s.continueAfter(entries[len(entries)-1].Seq) {
+				return
+			}
 			s.MinSeq = max(s.MinSeq, pruned.through+1)
 		}
 	}
 }
 
-func (s *Selection) continueAfter(seq int64) {
+// continueAfter makes s select what comes behind a place. It tells whether there can be
+// anything: whoever can write to the database can use the last number there is.
+func (s *Selection) continueAfter(seq int64) bool {
 	if s.Descending {
-		s.MaxSeq = seq - 1
-	} else {
-		s.MinSeq = seq + 1
+		s.MaxSeq = max(seq, math.MinInt64+1) - 1
+		return seq > s.MinSeq
 	}
+	s.MinSeq = min(seq, math.MaxInt64-1) + 1
+	return seq < s.MaxSeq
 }
 
 func (l *Log) selection(ctx context.Context, q Query) (Selection, error) {

@@ -122,10 +122,9 @@ func (v *verifier) lastRevision(ctx context.Context, r Revision, before int64) (
 				}
 			}
 		}
-		if len(page) < sel.Limit {
+		if len(page) < sel.Limit || !sel.continueAfter(page[len(page)-1].Seq) {
 			break
 		}
-		sel.continueAfter(page[len(page)-1].Seq)
 	}
 	if p, err := lastPurge(ctx, v.store, r.Log); err != nil || p.through >= 0 {
 		return r.Rev - 1, err // it may have been pruned

@@ -181,10 +181,9 @@ func (v *verifier) stored(ctx context.Context, log string, from int64) pages {
 		sel.MinSeq = from
 		for {
 			page, err := v.store.Entries(ctx, sel)
-			if !yield(page, err) || err != nil || len(page) < sel.Limit || page[len(page)-1].Seq == sel.MaxSeq {
+			if !yield(page, err) || err != nil || len(page) < sel.Limit || !sel.continueAfter(page[len(page)-1].Seq) {
 				return
 			}
-			sel.MinSeq = page[len(page)-1].Seq + 1
 		}
 	}
 }

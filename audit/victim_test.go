@@ -55,3 +55,8 @@ func seeded(t *testing.T, db testdb.DB) *bench {
 	b.seed(t)
 	return b
 }
+
+// onSQLite is testdb.Each for what depends on no engine.
+func onSQLite(t *testing.T, f func(t *testing.T, db testdb.DB)) {
+	t.Run(testdb.SQLite, func(t *testing.T) { f(t, testdb.New(t, testdb.SQLite)) })
+}
