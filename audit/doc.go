@@ -25,7 +25,7 @@
 // whole tables), Events asks and Verify checks. Package httpaudit puts address,
 // request id and channel into the context and records refused requests; package
 // slogaudit turns marked log lines into events. Package extract writes events as CSV,
-// for a SIEM (OCSF), and with proofs.
+// for a SIEM (OCSF), and with proofs. Package alert watches for what looks wrong.
 //
 // Config.Diff makes the events say what changed: each value is committed to under a
 // secret of its own, so that Proves can tell whether somebody's phone was a certain

@@ -85,6 +85,10 @@ var tables = []struct {
 		at     bigint NOT NULL`, nil},
 	{"confide_audit_marker", `
 		marker {name} NOT NULL PRIMARY KEY`, nil},
+	{"confide_audit_alerts", `
+		name    {key} NOT NULL PRIMARY KEY,
+		version bigint NOT NULL,
+		data    {blob} NOT NULL`, nil},
 }
 
 type index struct {
