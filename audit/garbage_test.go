@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,13 +48,13 @@ func (b *bench) execMany(t *testing.T, statement string, args []any) {
 // make anybody ask for ever.
 type patience struct {
 	audit.Store
-	left int
+	left atomic.Int64
 }
 
 var errTooOften = errors.New("it asks again and again")
 
 func (p *patience) Entries(ctx context.Context, s audit.Selection) ([]audit.Stored, error) {
-	if p.left--; p.left < 0 {
+	if p.left.Add(-1) < 0 {
 		return nil, errTooOften
 	}
 	return p.Store.Entries(ctx, s)
@@ -74,7 +75,8 @@ func TestGarbageAtTheEdgeOfNumbers(t *testing.T) {
 			b := v.again(t)
 			do(t, b)
 			cfg := b.cfg
-			store := &patience{b.cfg.Store, 100}
+			store := &patience{Store: b.cfg.Store}
+			store.left.Store(100)
 			cfg.Store = store
 			log, err := audit.Open(b.ctx, cfg)
 			require.NoError(t, err)
@@ -83,12 +85,12 @@ func TestGarbageAtTheEdgeOfNumbers(t *testing.T) {
 			require.NoError(t, err, name)
 			require.False(t, r.OK, name)
 			for _, oldest := range []bool{true, false} {
-				store.left = 100
+				store.left.Store(100)
 				for _, err := range log.Events(b.ctx, audit.Query{OldestFirst: oldest}) {
 					require.NotErrorIs(t, err, errTooOften, name)
 				}
 			}
-			store.left = 100
+			store.left.Store(100)
 			require.NotErrorIs(t, log.Export(b.ctx, io.Discard), errTooOften, name)
 			_, _ = log.Prover(b.ctx, "main")
 			_, _ = log.BackfillNodes(b.ctx)
