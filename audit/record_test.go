@@ -193,6 +193,14 @@ func (m *moody) set(err error) {
 }
 
 func (m *moody) Enqueue(ctx context.Context, events []audit.Pending) error {
+	return m.do(func() error { return m.Memory.Enqueue(ctx, events) })
+}
+
+func (m *moody) EnqueueOnce(ctx context.Context, events []audit.Pending) error {
+	return m.do(func() error { return m.Memory.EnqueueOnce(ctx, events) })
+}
+
+func (m *moody) do(store func() error) error {
 	if m.here != nil {
 		select {
 		case m.here <- struct{}{}:
@@ -207,7 +215,7 @@ func (m *moody) Enqueue(ctx context.Context, events []audit.Pending) error {
 	if m.fail != nil {
 		return m.fail
 	}
-	return m.Memory.Enqueue(ctx, events)
+	return store()
 }
 
 func TestWhenTheDatabaseIsAwayRecordFailsAndRecordApartWaits(t *testing.T) {
