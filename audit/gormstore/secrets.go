@@ -31,14 +31,14 @@ func (s *Store) Keep(ctx context.Context, secrets []audit.Secret) error {
 const secretColumns = "SELECT log_id, event, row_no, subject, secret FROM confide_audit_secrets"
 
 func scanSecret(rows *sql.Rows) (k audit.Secret, err error) {
-	if err = rows.Scan(&k.Log, &k.Event, &k.Row, &k.Subject, &k.Key); bytes.Equal(k.Key, noSecret) {
+	if err = rows.Scan(&k.Log, &k.Event, &k.Row, &k.Subject, &k.Key); bytes.Equal(k.Key, noSecret()) {
 		k.Key = nil
 	}
 	return k, err
 }
 
 // noSecret is what Destroy leaves of a secret.
-var noSecret = make([]byte, 32)
+func noSecret() []byte { return make([]byte, 32) }
 
 // Secrets implements audit.SecretStore.
 func (s *Store) Secrets(ctx context.Context, log string, events ...[]byte) (secrets []audit.Secret, err error) {
@@ -66,14 +66,14 @@ func (s *Store) Destroyed(ctx context.Context, after audit.Secret, limit int) ([
 		event = []byte{}
 	}
 	rows, err := s.pool.QueryContext(ctx, s.bind(secretColumns+` WHERE secret = ? AND (log_id > ? OR (log_id = ? AND (event > ? OR (event = ? AND row_no > ?))))
-		ORDER BY log_id, event, row_no LIMIT ?`), noSecret, after.Log, after.Log, event, event, after.Row, limit)
+		ORDER BY log_id, event, row_no LIMIT ?`), noSecret(), after.Log, after.Log, event, event, after.Row, limit)
 	return scan(rows, err, scanSecret)
 }
 
 // Destroy implements audit.SecretStore.
 func (s *Store) Destroy(ctx context.Context, log, subject string) (n int64, err error) {
 	err = s.joined(ctx, func(tx execer) error {
-		_, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_secrets SET secret = ? WHERE log_id = ? AND subject = ?"), noSecret, log, subject)
+		_, err := tx.ExecContext(ctx, s.bind("UPDATE confide_audit_secrets SET secret = ? WHERE log_id = ? AND subject = ?"), noSecret(), log, subject)
 		if err != nil {
 			return fmt.Errorf("gormstore: destroy secrets: %w", err)
 		}
