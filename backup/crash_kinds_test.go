@@ -58,6 +58,9 @@ func TestCrashAtEveryStoreOperationOfASharingRun(t *testing.T) {
 		}
 		for _, kind := range kinds {
 			for _, persisted := range persists {
+				if testing.Short() && persisted == (kind == backup.Incremental) {
+					continue
+				}
 				for at := 1; ; at++ {
 					name := fmt.Sprintf("%v, operation %d, persisted %v", kind, at, persisted)
 					store := clone(t, origin)

@@ -327,7 +327,7 @@ func when(hit bool, err error) error {
 func TestCrashAtEveryOperationOfARunThatLocks(t *testing.T) {
 	t.Parallel()
 	db := testdb.New(t, testdb.SQLite)
-	manyChunks(t, db, 3000)
+	chunksOf(t, db, 410, 1100)
 	source := sourceOf(t, db)
 	for _, persisted := range []bool{false, true} {
 		for at := 1; ; at++ {
