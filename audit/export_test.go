@@ -110,6 +110,9 @@ func IndexOf(data []byte) Index {
 // EncodeEpoch encodes the entry of a declared restore.
 func EncodeEpoch(e Epoch) []byte { return e.encode() }
 
+// DecodeEpoch reads what EncodeEpoch made, at a place of the top log.
+func DecodeEpoch(b []byte, seq int64, keys Keys) (Epoch, error) { return decodeEpoch(b, seq, keys) }
+
 // SealAll puts events straight into their logs, in one commit: what the sealer does
 // with events that waited, without the waiting.
 func SealAll(ctx context.Context, l *Log, events []Event) error {

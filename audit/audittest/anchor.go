@@ -248,6 +248,17 @@ func (s *anchorSuite) cancelled() {
 		s.Error("Put with a cancelled context returned nil")
 	}
 	s.has(s.open())
+	r, ok := s.a.(audit.AnchorReader)
+	if !ok {
+		return
+	}
+	s.must(s.truth.put(s.Context(), s.a, 1), "Put")
+	for _, err := range r.Checkpoints(ctx) {
+		if err != nil {
+			return
+		}
+	}
+	s.Error("Checkpoints with a cancelled context yielded no error")
 }
 
 func (s *anchorSuite) quiet() {

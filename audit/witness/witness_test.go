@@ -257,6 +257,15 @@ func TestKeys(t *testing.T) {
 		_, err := witness.New(cfg)
 		require.ErrorContains(t, err, want)
 	}
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	early, vkey, err := witness.NewSigner("witness.example/w2", private, func() time.Time { return time.Unix(-1, 0) })
+	require.NoError(t, err)
+	v, err = witness.NewVerifier(vkey)
+	require.NoError(t, err)
+	sig, err = early.Sign([]byte("text\n"))
+	require.NoError(t, err)
+	require.False(t, v.Verify([]byte("text\n"), sig), "no time has so many seconds")
 	_, _, err = witness.NewSigner("a b", nil, time.Now)
 	require.ErrorIs(t, err, audit.ErrInvalid)
 }
