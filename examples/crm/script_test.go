@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -15,6 +16,7 @@ import (
 // The scripts wait for processes and for the disk much of the time, so more of them run
 // at once than there are processors.
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)                                // there is memory, and two processors
 	if err := flag.Set("test.parallel", "6"); err != nil { // a -parallel of the command line counts more: it is parsed later
 		panic(err)
 	}
