@@ -56,15 +56,25 @@ type execer interface {
 }
 
 const (
-	statementRows  = 400     // engines limit the parameters of a statement, SQLite to 32,766
+	mostRows       = 400     // engines limit the parameters of a statement
 	statementBytes = 1 << 20 // and MySQL the length of a packet
+	sqliteRows     = 25      // SQLite's driver looks for each parameter among all of them
 )
 
+// statementRows is how many rows are fastest in one statement.
+func (s *Store) statementRows() int {
+	if s.engine == sqlite {
+		return sqliteRows
+	}
+	return mostRows
+}
+
 // chunks calls f with parts of list small enough for one statement.
-func chunks[T any](list []T, size func(T) int, f func(part []T) error) error {
+func chunks[T any](s *Store, list []T, size func(T) int, f func(part []T) error) error {
+	rows := s.statementRows()
 	for len(list) > 0 {
 		n, bytes := 0, 0
-		for n < len(list) && n < statementRows && (n == 0 || bytes+size(list[n]) <= statementBytes) {
+		for n < len(list) && n < rows && (n == 0 || bytes+size(list[n]) <= statementBytes) {
 			bytes += size(list[n])
 			n++
 		}
@@ -95,11 +105,11 @@ func (s *Store) fitsOneStatement(events []audit.Pending) bool {
 	for _, p := range events {
 		size += len(p.Data)
 	}
-	return len(events) <= statementRows && size <= statementBytes
+	return len(events) <= s.statementRows() && size <= statementBytes
 }
 
 func (s *Store) enqueue(ctx context.Context, tx execer, events []audit.Pending) error {
-	return chunks(events, func(p audit.Pending) int { return len(p.Data) }, func(part []audit.Pending) error {
+	return chunks(s, events, func(p audit.Pending) int { return len(p.Data) }, func(part []audit.Pending) error {
 		args := make([]any, 0, 3*len(part))
 		for _, p := range part {
 			args = append(args, p.Event, p.Data, p.MAC)
@@ -220,7 +230,7 @@ func affected(result sql.Result, want int) error {
 
 func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.Stored) error {
 	var refs []any
-	err := chunks(entries, func(e audit.Stored) int { return len(e.Data) }, func(part []audit.Stored) error {
+	err := chunks(s, entries, func(e audit.Stored) int { return len(e.Data) }, func(part []audit.Stored) error {
 		args := make([]any, 0, 10*len(part))
 		for _, e := range part {
 			x := e.Index
@@ -239,7 +249,7 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.S
 	if err != nil {
 		return err
 	}
-	return chunks(refs, small, func(part []any) error {
+	return chunks(s, refs, small, func(part []any) error {
 		args := make([]any, 0, 4*len(part))
 		for _, r := range part {
 			ref := r.([4]any)
@@ -254,7 +264,7 @@ func (s *Store) insertEntries(ctx context.Context, tx *sql.Tx, entries []audit.S
 }
 
 func (s *Store) deletePending(ctx context.Context, tx *sql.Tx, ids []int64) error {
-	return chunks(ids, small, func(part []int64) error {
+	return chunks(s, ids, small, func(part []int64) error {
 		args := make([]any, len(part))
 		for i, id := range part {
 			args[i] = id
@@ -286,7 +296,7 @@ func (s *Store) Revise(ctx context.Context, log, resource string, rows []string)
 
 func (s *Store) revise(ctx context.Context, tx execer, log, resource string, rows []string) ([]int64, error) {
 	byRow := make(map[string]int64, len(rows))
-	err := chunks(rows, small, func(part []string) error {
+	err := chunks(s, rows, small, func(part []string) error {
 		args := make([]any, 0, 3*len(part))
 		for _, row := range part {
 			args = append(args, log, resource, row)

@@ -16,13 +16,13 @@ func (s *Store) AddNodes(ctx context.Context, nodes []audit.Node) error {
 	if s.engine == mysql {
 		insert, onConflict = "INSERT IGNORE", ""
 	}
-	return chunks(nodes, small, func(part []audit.Node) error {
+	return chunks(s, nodes, small, func(part []audit.Node) error {
 		return patiently(ctx, func() error { return s.writeNodes(ctx, s.pool, insert, onConflict, part) })
 	})
 }
 
 func (s *Store) insertNodes(ctx context.Context, tx *sql.Tx, nodes []audit.Node) error {
-	return chunks(nodes, small, func(part []audit.Node) error { return s.writeNodes(ctx, tx, "INSERT", "", part) })
+	return chunks(s, nodes, small, func(part []audit.Node) error { return s.writeNodes(ctx, tx, "INSERT", "", part) })
 }
 
 func (s *Store) writeNodes(ctx context.Context, tx execer, insert, onConflict string, nodes []audit.Node) error {

@@ -17,8 +17,8 @@ import (
 // events in one transaction, looking there after the insert cannot miss it.
 func (s *Store) EnqueueOnce(ctx context.Context, events []audit.Pending) error {
 	return s.within(ctx, func(tx *sql.Tx) error {
-		for list := range slices.Chunk(events, statementRows) {
-			if err := chunks(list, func(p audit.Pending) int { return len(p.Data) }, func(part []audit.Pending) error {
+		for list := range slices.Chunk(events, mostRows) {
+			if err := chunks(s, list, func(p audit.Pending) int { return len(p.Data) }, func(part []audit.Pending) error {
 				return s.enqueueNew(ctx, tx, part)
 			}); err != nil {
 				return err

@@ -25,7 +25,7 @@ func (s *Store) Outside(ctx context.Context, limit int) ([]audit.Outside, error)
 // Settle implements audit.OutsideStore.
 func (s *Store) Settle(ctx context.Context, seen []audit.Outside, events []audit.Pending) error {
 	return s.within(ctx, func(tx *sql.Tx) error {
-		err := chunks(seen, small, func(part []audit.Outside) error {
+		err := chunks(s, seen, small, func(part []audit.Outside) error {
 			args := make([]any, len(part))
 			for i, o := range part {
 				args[i] = o.ID

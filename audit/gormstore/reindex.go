@@ -74,7 +74,7 @@ func (s *Store) addTerms(ctx context.Context, tx *sql.Tx, log string, entries []
 			refs = append(refs, [4]any{log, t.resource, t.row, e.Seq})
 		}
 	}
-	return chunks(refs, small, func(part [][4]any) error {
+	return chunks(s, refs, small, func(part [][4]any) error {
 		query := "INSERT INTO confide_audit_rows (log_id, resource, row_id, seq) VALUES " + places(len(part), 4)
 		if s.engine == mysql {
 			query += " ON DUPLICATE KEY UPDATE seq = seq"

@@ -14,7 +14,7 @@ var _ audit.SecretStore = (*Store)(nil)
 // Keep implements audit.SecretStore.
 func (s *Store) Keep(ctx context.Context, secrets []audit.Secret) error {
 	return s.joined(ctx, func(tx execer) error {
-		return chunks(secrets, small, func(part []audit.Secret) error {
+		return chunks(s, secrets, small, func(part []audit.Secret) error {
 			args := make([]any, 0, 5*len(part))
 			for _, k := range part {
 				args = append(args, k.Log, k.Event, k.Row, k.Subject, k.Key)
@@ -46,7 +46,7 @@ func (s *Store) Secrets(ctx context.Context, log string, events ...[]byte) (secr
 	if tx, ok := audit.Tx(ctx); ok {
 		from = tx
 	}
-	err = chunks(events, small, func(part [][]byte) error {
+	err = chunks(s, events, small, func(part [][]byte) error {
 		args := []any{log}
 		for _, e := range part {
 			args = append(args, e)
