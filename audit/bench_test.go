@@ -28,7 +28,7 @@ func benchLog(b *testing.B, db testdb.DB) *audit.Log {
 	b.Helper()
 	store, err := gormstore.Open(b.Context(), db.DB)
 	require.NoError(b, err)
-	log := memoryLog(b, store, func(c *audit.Config) { c.Now, c.Interval = time.Now, 100*time.Millisecond })
+	log := memoryLog(b, store, func(c *audit.Config) { c.Now, c.Interval, c.CloseWait = time.Now, 100*time.Millisecond, 10*time.Minute })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- log.Run(ctx) }()
@@ -136,6 +136,32 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			b.ReportMetric(float64(n)/time.Since(start).Seconds(), "events/s")
 		})
+	})
+}
+
+// BenchmarkSeal seals 20,000 events that wait: chain, tree, indexes and one signature a pass.
+func BenchmarkSeal(b *testing.B) {
+	const events = 20_000
+	benchEngines(b, func(b *testing.B, db testdb.DB) {
+		store, err := gormstore.Open(b.Context(), db.DB)
+		require.NoError(b, err)
+		log := memoryLog(b, store, func(c *audit.Config) { c.Now, c.CloseWait = time.Now, 10*time.Minute })
+		b.Cleanup(func() { require.NoError(b, log.Close()) })
+		ctx := as(b.Context(), audit.Actor{ID: "u3", IP: "10.0.0.7", Channel: "web"})
+		var took time.Duration
+		for b.Loop() {
+			for i := range events {
+				require.NoError(b, log.RecordApart(ctx, "customer.reveal", slog.String("resource", "customer"), slog.Int("row", i), slog.String("purpose", "call back about ticket 7")))
+				if i%4000 == 3999 {
+					require.NoError(b, log.Flush(ctx))
+				}
+			}
+			start := time.Now()
+			_, err := log.Seal(ctx)
+			require.NoError(b, err)
+			took += time.Since(start)
+		}
+		b.ReportMetric(float64(events*b.N)/took.Seconds(), "events/s")
 	})
 }
 
