@@ -20,7 +20,7 @@ func (s *Store) Backlog(ctx context.Context) (n int64, err error) {
 }
 
 // Who holds locks a sealer needs. A transaction that has only added events is in
-// nobody's way. Statements are never shown: they may hold personal values.
+// nobody's way, and one that waits itself comes last. Statements are never shown: they may hold personal values.
 const (
 	postgresBlockers = `SELECT a.pid, a.application_name, COALESCE(a.state, ''), EXTRACT(EPOCH FROM clock_timestamp() - a.xact_start)::float8
 		FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND a.xact_start IS NOT NULL AND EXISTS (
@@ -31,7 +31,7 @@ const (
 	mysqlBlockers = `SELECT t.trx_mysql_thread_id, COALESCE(p.user, ''), COALESCE(p.command, ''), TIMESTAMPDIFF(SECOND, t.trx_started, NOW())
 		FROM information_schema.innodb_trx t LEFT JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id
 		WHERE t.trx_rows_locked > 0 AND t.trx_mysql_thread_id <> CONNECTION_ID() AND COALESCE(p.db, DATABASE()) = DATABASE()
-		ORDER BY t.trx_started LIMIT 20`
+		ORDER BY t.trx_state = 'LOCK WAIT', t.trx_started, t.trx_id LIMIT 20`
 )
 
 // Blockers implements audit.LagStore. SQLite knows nothing of other connections.
