@@ -350,7 +350,7 @@ func (m *Memory) Destroy(ctx context.Context, log, subject string) (n int64, err
 			continue
 		}
 		s.Key = nil
-		if event := string(s.Event); m.events[event] || m.waits[event] {
+		if m.events[string(s.Event)] || m.waits[string(s.Event)] {
 			n++
 		}
 	}
