@@ -3,6 +3,7 @@ package audit_test
 import (
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,22 +22,23 @@ func TestEventsApartGoToTheirTenant(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
+		wait time.Duration // of Close: no time for a store that is broken
 		run  func(log *audit.Log)
 		want []string
 	}{
-		{"denied", func(log *audit.Log) {
+		{"denied", 0, func(log *audit.Log) {
 			require.NoError(t, log.RecordApart(ctx, "login.denied", slog.String("result", "denied")))
 		}, []string{"login.denied"}},
-		{"spilled", func(log *audit.Log) {
+		{"spilled", 1, func(log *audit.Log) {
 			s.store.fault.Store(int32(failsHard))
 			require.NoError(t, log.RecordApart(ctx, "spilled"))
 			require.Error(t, log.Close())
 			s.store.heal()
 		}, []string{"spilled"}},
-		{"a page that was shown", func(log *audit.Log) {
+		{"a page that was shown", 0, func(log *audit.Log) {
 			require.NoError(t, log.Seen(ctx, "customer", []string{"1"}, []string{"name"}))
 		}, []string{"customer.read"}},
-		{"lost", func(log *audit.Log) {
+		{"lost", 1, func(log *audit.Log) {
 			s.store.fault.Store(int32(failsHard))
 			require.NoError(t, log.Record(ctx, "best"))
 			require.Error(t, log.Close())
@@ -44,7 +46,7 @@ func TestEventsApartGoToTheirTenant(t *testing.T) {
 		}, []string{audit.GapAction}},
 	} {
 		s.store.Memory = audit.NewMemory()
-		log := s.open(t, best, func(cfg *audit.Config) { cfg.CloseWait = 1 })
+		log := s.open(t, best, func(cfg *audit.Config) { cfg.CloseWait = c.wait })
 		c.run(log)
 		again := s.open(t)
 		require.NoError(t, log.Close())
