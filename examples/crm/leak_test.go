@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -213,10 +215,15 @@ func world(t testing.TB, from string, rows []rbactest.Row) rbactest.Site {
 	require.NoError(t, err)
 	return rbactest.Site{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			pages.ServeHTTP(w, r)
+			// An answer whose length is known is whole at the client before its handler has returned.
+			answer := httptest.NewRecorder()
+			pages.ServeHTTP(answer, r)
 			if err := o.Flush(r.Context()); err != nil {
 				panic(err)
 			}
+			maps.Copy(w.Header(), answer.Header())
+			w.WriteHeader(answer.Code)
+			w.Write(answer.Body.Bytes())
 		}),
 		SignIn: signIn, Log: o.Logged,
 	}
