@@ -210,6 +210,8 @@ func world(t testing.TB, from string, rows []rbactest.Row) rbactest.Site {
 	o, err := crm.OpenOffice(context.Background(), dir, unsynced, noon)
 	require.NoError(t, err)
 	t.Cleanup(func() { o.Close() })
+	// What the start wrote apart is in the log before the first row is, whose number would tell who was faster.
+	require.NoError(t, o.Flush(t.Context()))
 	require.NoError(t, plant(o, rows))
 	pages, err := o.Handler(context.Background())
 	require.NoError(t, err)
@@ -351,17 +353,5 @@ func TestLeak(t *testing.T) {
 		kit.Roles, kit.Classes = []string{"sales"}, []string{mine, others}
 		kit.Known = slices.DeleteFunc(kit.Known, func(k rbactest.Known) bool { return k.Role != "sales" })
 	}
-	found := kit.Find(t)
-	if len(found) == 0 {
-		return
-	}
-	// What a busy machine has changed does not come again in new worlds; what leaks does.
-	again := kit.Find(t)
-	for _, f := range found {
-		if slices.ContainsFunc(again, func(o rbactest.Finding) bool { return o.Role == f.Role && o.Route == f.Route && o.Channel == f.Channel }) {
-			t.Errorf("leak: %s", f)
-		} else {
-			t.Logf("seen once: %s", f)
-		}
-	}
+	kit.Run(t)
 }
